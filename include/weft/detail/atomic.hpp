@@ -1,0 +1,47 @@
+// The atomics shim: the one place that names std::atomic.
+//
+// All of weft's shared words are weft::base::atomic<T>. In a normal build that is std::atomic<T>. A build with
+// WEFT_MODEL_ATOMIC defined replaces it by a class of the model checker (test/model), which turns each operation
+// into a scheduling point, so that the code that ships is the code that is explored.
+#pragma once
+
+#include "weft/detail/config.hpp"
+
+#ifdef WEFT_MODEL_ATOMIC
+#include WEFT_MODEL_ATOMIC
+#else
+#include <atomic>
+
+namespace weft::base {
+
+template <class T>
+using atomic = std::atomic<T>;
+
+using std::memory_order_acq_rel;
+using std::memory_order_acquire;
+using std::memory_order_relaxed;
+using std::memory_order_release;
+using std::memory_order_seq_cst;
+
+/// Set once, before the second thread of the runtime starts, where membarrier(2) is refused.
+WEFT_API extern std::atomic<bool> fence_needed;
+
+/// The cheap half of an asymmetric store-load fence; its partner is sys::heavy_barrier(). Between a store and a later
+/// load it guarantees: either the load sees what the partner stored before its heavy barrier, or the partner's loads
+/// after that barrier see our store. It costs a compiler barrier and a well predicted branch; where the kernel has no
+/// membarrier(2) it is a full fence.
+WEFT_ALWAYS_INLINE void light_barrier() noexcept
+{
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (fence_needed.load(std::memory_order_relaxed)) [[unlikely]] {
+        // Not std::atomic_thread_fence: GCC refuses it under -fsanitize=thread.
+#if defined(__x86_64__)
+        asm volatile("lock; orq $0, (%%rsp)" ::: "memory", "cc");
+#else
+        asm volatile("dmb ish" ::: "memory");
+#endif
+    }
+}
+
+}  // namespace weft::base
+#endif

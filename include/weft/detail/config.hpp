@@ -1,0 +1,19 @@
+// Export macro and the compilers' dialects. Included by every public header.
+#pragma once
+
+#define WEFT_VERSION_MAJOR 0
+#define WEFT_VERSION_MINOR 1
+#define WEFT_VERSION_PATCH 0
+
+/// What user code may link against; everything else in the library is hidden.
+#define WEFT_API __attribute__((visibility("default")))
+
+#define WEFT_NOINLINE __attribute__((noinline))
+#define WEFT_ALWAYS_INLINE inline __attribute__((always_inline))
+
+#if !defined(__linux__)
+#error "weft runs on Linux only"
+#endif
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#error "weft has a context switch for x86-64 and aarch64 only"
+#endif

@@ -1,0 +1,138 @@
+// What the templates of go.hpp need from the compiled core: a goroutine's storage, its start and its release, and the
+// word by which a future's two sides meet. Nothing here is for users.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "weft/detail/atomic.hpp"
+#include "weft/detail/config.hpp"
+
+namespace weft {
+
+struct attr;
+
+namespace detail {
+
+/// A closure of up to this size (and max_align_t alignment) lives inside the goroutine's control block.
+inline constexpr std::size_t inline_closure_bytes = 80;
+
+/// Runs the closure in `storage` and destroys it.
+using task_body = void (*)(void* storage);
+
+/// Who releases a goroutine's storage.
+enum class storage_life : bool {
+    of_run,  ///< the core, when the body has returned
+    kept,    ///< somebody calls task_drop() for it, possibly before the body returns
+};
+
+/// A new goroutine, not started: returns its closure storage. Throws std::bad_alloc; std::runtime_error once process
+/// exit has begun.
+WEFT_API void* task_new();
+/// Makes the goroutine runnable. `attributes` may be null. Throws std::invalid_argument for bad attributes; the
+/// goroutine is then not started and still the caller's.
+WEFT_API void task_start(void* storage, task_body run, storage_life life, const attr* attributes);
+/// Releases a goroutine that was never started, or one of storage_life::kept whose body has no more use for it.
+WEFT_API void task_drop(void* storage) noexcept;
+
+/// The word by which one completer and at most one waiter meet.
+/// pending -> done | abandoned | a waiter's address; a waiter's address -> done | pending (its deadline passed).
+class meeting {
+public:
+    /// Marks completion and wakes the waiter. False: the other side had abandoned it and the caller owns the rest.
+    /// The object may be freed by the other side as soon as this is called.
+    bool complete() noexcept
+    {
+        const std::uintptr_t was = word_.exchange(done, base::memory_order_acq_rel);
+        if (was > abandoned)
+            wake(was);
+        return was != abandoned;
+    }
+    /// Gives up the waiting side. True: completion had come first and the caller owns the rest.
+    bool abandon() noexcept
+    {
+        std::uintptr_t seen = pending;
+        return !word_.compare_exchange_strong(seen, abandoned, base::memory_order_acq_rel, base::memory_order_acquire);
+    }
+    [[nodiscard]] bool ready() const noexcept { return word_.load(base::memory_order_acquire) == done; }
+    /// Parks until complete(). Throws std::logic_error when somebody else already waits.
+    WEFT_API void wait();
+    /// As wait(), until `deadline` on weft::clock at the most; true when completed.
+    WEFT_API bool wait_until(std::chrono::nanoseconds deadline);
+
+private:
+    enum : std::uintptr_t { pending = 0, done = 1, abandoned = 2 };
+    WEFT_API static void wake(std::uintptr_t waiter) noexcept;
+
+    friend struct meeting_park;
+    base::atomic<std::uintptr_t> word_{pending};
+};
+
+template <class F>
+struct inline_closure {
+    F f;
+    static void run(void* storage)
+    {
+        struct guard {
+            inline_closure* self;
+            ~guard() { self->~inline_closure(); }
+        } const g{static_cast<inline_closure*>(storage)};
+        std::invoke(std::move(g.self->f));
+    }
+};
+
+template <class F>
+struct heap_closure {
+    F* f;
+    static void run(void* storage)
+    {
+        struct guard {
+            F* f;
+            ~guard() { delete f; }
+        } const g{static_cast<heap_closure*>(storage)->f};
+        std::invoke(std::move(*g.f));
+    }
+};
+
+template <class C>
+inline constexpr bool fits_inline = sizeof(C) <= inline_closure_bytes && alignof(C) <= alignof(std::max_align_t);
+
+/// Starts `f` (a decayed callable of no arguments) as a goroutine.
+template <class F>
+WEFT_ALWAYS_INLINE void spawn(F&& f, const attr* attributes)
+{
+    using callable = std::decay_t<F>;
+    // Until task_start() has taken the goroutine, an exception (from a copy, a move or bad attributes) gives it back.
+    struct owner {
+        void* storage;
+        void (*destroy)(void*) noexcept = nullptr;
+        ~owner()
+        {
+            if (storage == nullptr)
+                return;
+            if (destroy != nullptr)
+                destroy(storage);
+            task_drop(storage);
+        }
+    } own{task_new()};
+    if constexpr (fits_inline<inline_closure<callable>>) {
+        using closure = inline_closure<callable>;
+        ::new (own.storage) closure{std::forward<F>(f)};
+        own.destroy = [](void* s) noexcept { static_cast<closure*>(s)->~closure(); };
+        task_start(own.storage, &closure::run, storage_life::of_run, attributes);
+    } else {
+        using closure = heap_closure<callable>;
+        ::new (own.storage) closure{new callable(std::forward<F>(f))};
+        own.destroy = [](void* s) noexcept { delete static_cast<closure*>(s)->f; };
+        task_start(own.storage, &closure::run, storage_life::of_run, attributes);
+    }
+    own.storage = nullptr;
+}
+
+}  // namespace detail
+}  // namespace weft

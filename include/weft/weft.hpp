@@ -1,0 +1,9 @@
+// All of weft's public headers.
+#pragma once
+
+#include "weft/future.hpp"
+#include "weft/go.hpp"
+#include "weft/jthread.hpp"
+#include "weft/runtime.hpp"
+#include "weft/sync.hpp"
+#include "weft/time.hpp"

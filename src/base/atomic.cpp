@@ -1,0 +1,7 @@
+#include "base/atomic.hpp"
+
+namespace weft::base {
+
+std::atomic<bool> fence_needed{false};
+
+}  // namespace weft::base

@@ -1,0 +1,187 @@
+// Start and stop of the runtime.
+//
+// It starts at the first run() or go(). It stops when the process exits: a handler of atexit() takes every M out of
+// the game (claim::stop_for_good), so that static destructors run with no goroutine beside them. The handler is
+// registered again at the end of each run(), so that it comes before the destructors of what main's goroutine has made.
+#include <pthread.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#include "base/check.hpp"
+#include "rt/rt.hpp"
+#include "rt/sched.hpp"
+#include "sys/barrier.hpp"
+#include "sys/clock.hpp"
+#include "sys/cpus.hpp"
+#include "sys/memory.hpp"
+#include "sys/thread.hpp"
+#include "weft/runtime.hpp"
+
+namespace weft::rt {
+
+namespace {
+
+sys::lock_word boot_lock;
+base::atomic<bool> started{false};
+base::atomic<bool> forked{false};
+
+/// Whether WEFT_DEBUG, a list separated by commas, has `word`.
+bool debug_option(const char* word) noexcept
+{
+    const char* at = std::getenv("WEFT_DEBUG");
+    const std::size_t length = std::strlen(word);
+    while (at != nullptr && *at != '\0') {
+        const char* const end = std::strchr(at, ',');
+        const std::size_t n = end == nullptr ? std::strlen(at) : static_cast<std::size_t>(end - at);
+        if (n == length && std::strncmp(at, word, n) == 0)
+            return true;
+        at = end == nullptr ? nullptr : end + 1;
+    }
+    return false;
+}
+
+int default_procs()
+{
+    const char* const text = std::getenv("WEFT_PROCS");
+    if (text == nullptr || *text == '\0')
+        return std::min(sys::usable_cpus(), max_procs_limit);
+    char* end = nullptr;
+    errno = 0;
+    const long n = std::strtol(text, &end, 10);
+    if (*end != '\0' || errno != 0 || n < 1 || n > max_procs_limit)
+        throw std::invalid_argument("weft: the environment's WEFT_PROCS is '" + std::string(text) +
+                                    "'; it must be a number from 1 to " + std::to_string(max_procs_limit));
+    return static_cast<int>(n);
+}
+
+void check_options(const options& opt)
+{
+    if (opt.procs < 0 || opt.procs > max_procs_limit)
+        throw std::invalid_argument("weft::options::procs is " + std::to_string(opt.procs) +
+                                    "; it must be 0 (choose) or from 1 to " + std::to_string(max_procs_limit));
+    if (opt.max_threads < 1)
+        throw std::invalid_argument("weft::options::max_threads is " + std::to_string(opt.max_threads) +
+                                    "; it must be 1 or more");
+}
+
+void stop_at_exit() noexcept
+{
+    if (sched.stopping.exchange(true))
+        return;
+    m* const self = this_m();
+    std::uint32_t claimed = 0;
+    const std::uint32_t made = sched.made.load(base::memory_order_acquire);
+    for (std::uint32_t i = 0; i < made; ++i) {
+        p& proc = sched.at(i);
+        proc.steal_lock.lock();
+        if (proc.owner != nullptr && proc.owner != self) {
+            proc.owner->own.stop_for_good();
+            ++claimed;
+        }
+        proc.steal_lock.unlock();
+    }
+    // Each meets the stop at its next call of ours, which a goroutine that computes or blocks may not make soon.
+    constexpr std::int64_t patience = 20'000'000;  // ns
+    const std::int64_t until = sys::monotonic_now() + patience;
+    while (sched.stopped.load(base::memory_order_acquire) < claimed && sys::monotonic_now() < until)
+        sys::yield_thread();
+}
+
+void in_forked_child() noexcept
+{
+    forked.store(true, base::memory_order_relaxed);
+    sched.stopping.store(true, base::memory_order_relaxed);  // nothing to stop: the threads are gone
+    if (m* const self = this_m(); self != nullptr)
+        self->own.mark_forked();
+}
+
+void start(const options& opt)
+{
+    check_options(opt);
+    const int procs = opt.procs > 0 ? opt.procs : default_procs();
+    sys::init_barrier(debug_option("nomembarrier"));
+    sys::init_guards(debug_option("noguardmarker"));
+    sched.max_ms = static_cast<std::uint32_t>(opt.max_threads);
+    install_reports();
+    set_procs(procs);
+    sched.lock.lock();
+    p* const first = take_idle_p(true);
+    sched.lock.unlock();
+    if (const int error = start_first_m(*first); error != 0)
+        throw std::system_error(error, std::generic_category(),
+                                "weft: can't start the first thread (see ulimit -u, the cgroup's pids.max)");
+    static bool registered = false;
+    if (!registered) {
+        registered = true;
+        std::atexit(&stop_at_exit);
+        pthread_atfork(nullptr, nullptr, &in_forked_child);
+    }
+}
+
+}  // namespace
+
+void ensure_started(const options& opt)
+{
+    if (forked.load(base::memory_order_relaxed))
+        base::fatal(
+            "weft was used after fork(), in the child: the threads that run goroutines are not there; after fork() "
+            "call only exec or _exit, or start processes before weft::run");
+    if (started.load(base::memory_order_acquire))
+        return;
+    boot_lock.lock();
+    try {
+        if (!started.load(base::memory_order_relaxed)) {
+            start(opt);
+            started.store(true, base::memory_order_release);
+        }
+    } catch (...) {
+        boot_lock.unlock();
+        throw;
+    }
+    boot_lock.unlock();
+}
+
+}  // namespace weft::rt
+
+namespace weft {
+
+namespace detail {
+
+run_scope::run_scope(const options& opt)
+{
+    if (rt::on_goroutine())
+        throw std::logic_error(
+            "weft::run was called inside a goroutine, where the runtime is running already: use "
+            "weft::go or weft::async");
+    rt::check_options(opt);
+    rt::ensure_started(opt);
+    if (opt.procs > 0)
+        rt::set_procs(opt.procs);
+}
+
+run_scope::~run_scope()
+{
+    static base::atomic<int> registrations{0};
+    constexpr int most =
+        64;  // each costs memory for good; programs that call run() that often keep nothing static in it
+    if (registrations.fetch_add(1, base::memory_order_relaxed) < most)
+        std::atexit(&rt::stop_at_exit);
+}
+
+}  // namespace detail
+
+int max_procs(int n)
+{
+    if (n <= max_procs_limit && n >= 0)
+        rt::ensure_started(options{});
+    return rt::set_procs(n);
+}
+
+}  // namespace weft

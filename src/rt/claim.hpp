@@ -1,0 +1,100 @@
+// claim: who may touch a P's queues, its owner M or a thief, at no cost to the owner.
+//
+// The word pair of one M. `inside_` is written by the M alone, `claim_` by thieves (and by the M when it revokes).
+// An asymmetric Dekker: the owner's side is a store, a compiler barrier and a load; the thief pays with membarrier(2).
+// docs/design/claim.md has the interleavings; test/model/claim_test.cpp explores them.
+//
+//   owner                                   thief (one at a time: it holds the P's steal lock)
+//   E1 inside_ = 1                          T1 claim_ = requested
+//   E2 light barrier                        T2 heavy barrier
+//   E3 claim_ == free? else back off        T3 until inside_ == 0 (bounded; else T6)
+//   E4 ... its section ...                  T4 claim_: requested -> busy (fails: the owner revoked it)
+//   E5 inside_ = 0 (release)                T5 ... its section ...; claim_ = free (release)
+//                                           T6 claim_: requested -> free; gives up
+//
+// Exclusion: after T2 either the owner's E3 comes later and sees the request, or its E1 is visible to T3. A back-off
+// leaves (inside_ = 0), so the thief gets its turn; an owner that has waited long takes a request back that is not busy
+// yet, so a thief that the kernel has descheduled holds nobody up, except in the few dozen instructions of T5.
+#pragma once
+
+#include <cstdint>
+
+#include "base/atomic.hpp"
+#include "base/cpu.hpp"
+
+namespace weft::rt {
+
+class claim {
+public:
+    /// Owner: begins a section. True: the fast way. False: call enter_contended() until it says true.
+    [[nodiscard]] bool try_enter() noexcept
+    {
+        inside_.store(1, base::memory_order_relaxed);  // pairs with wait_outside()
+        base::light_barrier();
+        return claim_.load(base::memory_order_acquire) == open;  // pairs with release_claim()
+    }
+    /// Owner: ends its section.
+    void exit() noexcept { inside_.store(0, base::memory_order_release); }
+
+    /// Owner, after a failed try_enter(): lets the thief have its turn. What it returns is what the caller does next.
+    enum class turn {
+        retry,    ///< try_enter() again
+        wait,     ///< a thief is in its section: pause, then look again
+        stopped,  ///< the runtime has stopped: never enter again
+        forked,   ///< this process is the child of a fork()
+    };
+    [[nodiscard]] turn back_off(int patience) noexcept
+    {
+        exit();
+        for (int i = 0; i < patience; ++i) {
+            const std::uint32_t seen = claim_.load(base::memory_order_acquire);
+            if (seen == open)
+                return turn::retry;
+            if (seen == stop)
+                return turn::stopped;
+            if (seen == fork)
+                return turn::forked;
+            base::pause();
+        }
+        std::uint32_t seen = requested;
+        if (claim_.compare_exchange_strong(seen, open, base::memory_order_acq_rel, base::memory_order_acquire))
+            return turn::retry;
+        return turn::wait;
+    }
+
+    /// Thief, first step (T1).
+    void request() noexcept { claim_.store(requested, base::memory_order_relaxed); }
+    /// Thief, after its heavy barrier (T3, T4). True: the thief's section has begun.
+    [[nodiscard]] bool wait_outside(int patience) noexcept
+    {
+        std::uint32_t seen = requested;
+        for (int i = 0; i < patience; ++i) {
+            if (inside_.load(base::memory_order_acquire) == 0)
+                return claim_.compare_exchange_strong(seen, busy, base::memory_order_acq_rel,
+                                                      base::memory_order_relaxed);
+            base::pause();
+        }
+        (void)claim_.compare_exchange_strong(seen, open, base::memory_order_acq_rel, base::memory_order_relaxed);
+        return false;
+    }
+    /// Thief: ends its section.
+    void release_claim() noexcept { claim_.store(open, base::memory_order_release); }
+
+    /// Takes the M out for good: process exit. In place of release_claim(), or before the M is known to be outside.
+    void stop_for_good() noexcept { claim_.store(stop, base::memory_order_seq_cst); }
+    /// In the child of a fork, by its only thread.
+    void mark_forked() noexcept { claim_.store(fork, base::memory_order_seq_cst); }
+
+private:
+    enum : std::uint32_t {
+        open = 0,       ///< nobody wants the P's queues
+        requested = 1,  ///< a thief waits for the owner to be outside; the owner may take the request back
+        busy = 2,       ///< a thief is at work; the owner waits
+        stop = 3,       ///< process exit has begun; final
+        fork = 4,       ///< child of a fork; final
+    };
+    base::atomic<std::uint32_t> inside_{0};
+    base::atomic<std::uint32_t> claim_{open};
+};
+
+}  // namespace weft::rt

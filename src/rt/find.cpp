@@ -1,0 +1,249 @@
+// The loop of an M whose P has run out of its own work: look everywhere, then sleep.
+// The idle protocol, docs/design/idle.md; steps named as there.
+#include "base/cpu.hpp"
+#include "rt/sched.hpp"
+#include "sys/barrier.hpp"
+#include "sys/clock.hpp"
+#include "sys/futex.hpp"
+
+namespace weft::rt {
+
+namespace {
+
+/// The oldest half of `from` goes to `to`, which is empty.
+std::uint32_t take_half(runq& from, runq& to) noexcept
+{
+    const std::uint32_t n = (from.size() + 1) / 2;
+    from.move_front(to, n);
+    return n;
+}
+
+/// Precondition: `victim` is claimed.
+g* take_from(p& victim, p& mine) noexcept
+{
+    const std::uint32_t n = take_half(victim.ready, mine.ready) + take_half(victim.fresh, mine.fresh);
+    g* item = nullptr;
+    if (n > 0) {
+        item = mine.ready.empty() ? mine.fresh.pop_front() : mine.ready.pop_front();
+    } else if (victim.stale_next.load(base::memory_order_relaxed) == victim.tick.load(base::memory_order_relaxed)) {
+        item = victim.take_next();
+    }
+    if (item != nullptr) {
+        mine.steals.add();
+        mine.stolen.add(n > 0 ? n : 1);
+    }
+    return item;
+}
+
+g* steal_from(m& self, p& victim) noexcept
+{
+    constexpr int patience = 200;  // pauses: an owner's section takes far less, unless its thread is descheduled
+    if (victim.queued() == 0 && victim.stale_next.load(base::memory_order_relaxed) == p::no_tick)
+        return nullptr;
+    if (!victim.steal_lock.try_lock())
+        return nullptr;  // another thief is at it
+    g* item = nullptr;
+    if (m* const owner = victim.owner; owner != nullptr) {
+        owner->own.request();
+        sys::heavy_barrier();  // pairs with the light one of claim::try_enter()
+        if (owner->own.wait_outside(patience)) {
+            item = take_from(victim, *self.proc);
+            owner->own.release_claim();
+        }
+    }
+    victim.steal_lock.unlock();
+    return item;
+}
+
+g* steal(m& self) noexcept
+{
+    constexpr int rounds = 4;
+    const std::uint32_t made = sched.made.load(base::memory_order_acquire);
+    for (int round = 0; round < rounds; ++round) {
+        const std::uint32_t first = self.random.below(made);
+        for (std::uint32_t i = 0; i < made; ++i) {
+            p& victim = sched.at((first + i) % made);
+            if (&victim == self.proc)
+                continue;
+            if (g* const item = steal_from(self, victim))
+                return item;
+        }
+        base::pause();
+    }
+    return nullptr;
+}
+
+/// Fires expired timers of all Ps. True: something became runnable on our P.
+bool fire_all_timers(m& self, std::int64_t now) noexcept
+{
+    bool any = false;
+    const std::uint32_t made = sched.made.load(base::memory_order_acquire);
+    for (std::uint32_t i = 0; i < made; ++i)
+        any |= fire_timers(*self.proc, sched.at(i).timers, now);
+    return any;
+}
+
+std::int64_t earliest_timer() noexcept
+{
+    std::int64_t earliest = never;
+    const std::uint32_t made = sched.made.load(base::memory_order_acquire);
+    for (std::uint32_t i = 0; i < made; ++i) {
+        const std::int64_t at = sched.at(i).timers.earliest();
+        earliest = at < earliest ? at : earliest;
+    }
+    return earliest;
+}
+
+/// F: the M has found work and stops looking for it; whoever has skipped a wake-up because of us is made good for.
+void found(m& self) noexcept
+{
+    if (!self.spinning)
+        return;
+    self.spinning = false;
+    sched.idle.end_spin();  // F1
+    if (sched.idle.needs_waking()) {
+        sys::heavy_barrier();  // F2
+        if (any_work())
+            wake_one();
+    }
+}
+
+/// A woken or timed-out sleeper's way back. Precondition: sched.lock is held and `self` is listed.
+bool take_p_back(m& self) noexcept
+{
+    p* const proc = take_idle_p(true);
+    if (proc == nullptr)
+        return false;
+    unlist_idle_m(self);
+    own_p(self, *proc);
+    self.spinning = true;
+    return true;
+}
+
+/// Sleeps until the M has a P, or (as the timekeeper) a timer is due. Precondition: listed. True: it has a P.
+bool sleep_until_given(m& self) noexcept
+{
+    for (;;) {
+        if (self.note.load(base::memory_order_acquire) == m::awake) {
+            self.note.store(m::asleep, base::memory_order_relaxed);
+            return true;
+        }
+        if (sched.timekeeper.load(base::memory_order_relaxed) != &self) {
+            sys::futex_wait(self.note, m::asleep);
+            continue;
+        }
+        // K1 announce; K2 heavy barrier; K3 look. A timer armed after K3 sees the announcement (wake_timekeeper).
+        std::uint32_t poked = m::look;
+        (void)self.note.compare_exchange_strong(poked, m::asleep, base::memory_order_acq_rel,
+                                                base::memory_order_acquire);
+        sched.keeper_until.store(never, base::memory_order_relaxed);
+        sys::heavy_barrier();
+        const std::int64_t until = earliest_timer();
+        sched.keeper_until.store(until, base::memory_order_relaxed);
+        if (until == never)
+            sys::futex_wait(self.note, m::asleep);
+        else if (until <= sys::monotonic_now() || !sys::futex_wait_until(self.note, m::asleep, until)) {
+            sched.lock.lock();
+            if (self.listed && take_p_back(self)) {
+                sched.lock.unlock();
+                return true;
+            }
+            sched.lock.unlock();
+            // Every P is busy, and looks after timers itself (next_fair). Those that do not, for a while, sysmon
+            // reports; do not spin meanwhile.
+            if (self.note.load(base::memory_order_acquire) == m::asleep)
+                sys::futex_wait_until(self.note, m::asleep, sys::monotonic_now() + 1'000'000);
+        }
+    }
+}
+
+/// S: gives the P up, makes sure that nothing was missed, sleeps. Returns with a P.
+void go_idle(m& self) noexcept
+{
+    p& proc = *self.proc;
+    sched.lock.lock();
+    if (sched.global.size() != 0 || proc.id >= sched.procs.load(base::memory_order_relaxed)) {
+        sched.lock.unlock();
+        return;  // find_runnable() looks again
+    }
+    disown_p(self, proc);
+    list_idle_p(proc, self.spinning);  // S1
+    self.spinning = false;
+    list_idle_m(self);
+    sched.lock.unlock();
+    sys::heavy_barrier();  // S2
+    if (any_work()) {      // S3
+        sched.lock.lock();
+        const bool back = self.listed && take_p_back(self);
+        sched.lock.unlock();
+        if (back)
+            return;
+    }
+    (void)sleep_until_given(self);  // S4
+}
+
+}  // namespace
+
+bool any_work() noexcept
+{
+    if (sched.global.size() != 0)
+        return true;
+    const std::uint32_t made = sched.made.load(base::memory_order_acquire);
+    for (std::uint32_t i = 0; i < made; ++i)
+        if (sched.at(i).queued() != 0)
+            return true;
+    return false;
+}
+
+void sleep_without_p(m& self) noexcept
+{
+    sched.lock.lock();
+    list_idle_m(self);
+    sched.lock.unlock();
+    (void)sleep_until_given(self);
+}
+
+g* wait_locked(m& self) noexcept
+{
+    if (self.proc->id >= sched.procs.load(base::memory_order_relaxed))
+        retire_p(self);
+    else
+        give_p_away(self);
+    while (self.note.load(base::memory_order_acquire) != m::awake)
+        sys::futex_wait(self.note, m::asleep);
+    self.note.store(m::asleep, base::memory_order_relaxed);
+    own_p(self, *self.handed_proc);
+    return self.handed;
+}
+
+g* find_runnable(m& self) noexcept
+{
+    for (;;) {
+        if (sched.stopping.load(base::memory_order_relaxed))
+            stop_here();
+        if (self.proc->id >= sched.procs.load(base::memory_order_relaxed)) {
+            retire_p(self);
+            sleep_without_p(self);
+            continue;
+        }
+        p& proc = *self.proc;
+        g* item = next_local(proc);
+        if (item == nullptr && fire_all_timers(self, sys::monotonic_now()))
+            item = next_local(proc);
+        if (item == nullptr)
+            item = sched.global.take_share(sched.procs.load(base::memory_order_relaxed), proc.ready);
+        if (item == nullptr) {
+            if (!self.spinning)
+                self.spinning = sched.idle.begin_spin(sched.procs.load(base::memory_order_relaxed));
+            if (self.spinning)
+                item = steal(self);
+        }
+        if (item != nullptr) {
+            found(self);
+            return item;
+        }
+        go_idle(self);
+    }
+}
+
+}  // namespace weft::rt

@@ -1,0 +1,128 @@
+// g: a goroutine's control block, 192 bytes, and where they come from.
+//
+// Gs lie in dense slabs and are never given back to the kernel, so a stale pointer to one can always be looked at.
+// The first line is what a switch touches; the closure begins in the second.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "base/atomic.hpp"
+#include "base/check.hpp"
+#include "base/cpu.hpp"
+#include "sys/context.hpp"
+#include "weft/detail/task.hpp"
+
+namespace weft::rt {
+
+struct m;
+
+enum class g_state : std::uint8_t {
+    idle,      ///< in a free list, or allocated and not started: whoever holds the pointer owns it
+    runnable,  ///< in exactly one run queue (runnext, a P's rings, the global queue): the queue's owner owns it
+    running,   ///< curg of one M
+    waiting,   ///< parked: owned by what it waits on; whoever takes its waiter makes it runnable
+    dead,      ///< its function has returned: owned by the M that ran it, until it is idle again
+};
+
+enum class wait_reason : std::uint8_t { none, future, mutex, wait_group, sleep, locked };
+
+/// What only some goroutines have; on the heap.
+struct g_extra {
+    std::string name;
+};
+
+struct alignas(base::cache_line) g {
+    enum : std::uint8_t {
+        no_stack = 1,  ///< has not run yet: needs a stack first
+        locked = 2,    ///< lock_thread() is on: runs on `home` alone
+        a_thread = 4,  ///< stands for a plain thread; never in a run queue
+        pinned = 8,    ///< attr::pinned: locks itself before its function begins
+        kept = 16,     ///< detail::storage_life::kept
+    };
+
+    sys::context ctx;               ///< valid while not running
+    g* next;                        ///< links free lists, the global queue and wake lists
+    char* stack_top;                ///< end of the stack's memory; null without one
+    detail::task_body body;         ///< the function
+    std::uint64_t id;               ///< given at the start, never reused
+    base::atomic<g_state> state;    ///< changed by move_to() alone
+    std::uint8_t flags;             ///< by the owner (see g_state)
+    std::uint8_t stack_class;       ///< rt/stack.hpp
+    base::atomic<wait_reason> why;  ///< while waiting; for reports
+    std::uint32_t lock_depth;       ///< lock_thread() calls not yet undone; by the goroutine itself
+    // -- second cache line
+    const void* started_at;             ///< code address of the go()
+    g_extra* extra;                     ///< name; null for most
+    m* home;                            ///< while `locked`
+    void* fiber;                        ///< TSan's
+    std::uint8_t resume_note;           ///< what the waker tells the sleeper, e.g. that its deadline has passed
+    base::atomic<std::uint32_t> awake;  ///< a_thread: futex word, 1 = readied
+    void* reserved;
+    alignas(std::max_align_t) std::byte storage[detail::inline_closure_bytes];
+
+    /// The one place where states change. `from` is what the caller knows it to be.
+    void move_to(g_state from, g_state to) noexcept
+    {
+#ifndef NDEBUG
+        base::check(state.load(base::memory_order_relaxed) == from, "state of a goroutine");
+#else
+        (void)from;
+#endif
+        state.store(to, base::memory_order_relaxed);
+    }
+
+    [[nodiscard]] static g* of_storage(void* s) noexcept
+    {
+        return reinterpret_cast<g*>(static_cast<std::byte*>(s) - offsetof(g, storage));
+    }
+};
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+static_assert(sizeof(g) == 192, "1,000,000 of them must fit beside their stacks: docs/design/memory.md");
+static_assert(offsetof(g, started_at) == 64 && offsetof(g, storage) == 112);
+#pragma GCC diagnostic pop
+
+/// A P's stock of free Gs: a list of used ones, hottest first, and a run of never used ones. Owned as the P's queues.
+class g_cache {
+public:
+    /// Null when no memory is to be had.
+    [[nodiscard]] g* take() noexcept
+    {
+        if (g* const item = free_; item != nullptr) [[likely]] {
+            free_ = item->next;
+            --count_;
+            return item;
+        }
+        return take_slow();
+    }
+    void give(g* item) noexcept
+    {
+        item->next = free_;
+        free_ = item;
+        if (++count_ >= limit) [[unlikely]]
+            give_back();
+    }
+
+private:
+    static constexpr std::uint32_t batch = 64;
+    static constexpr std::uint32_t limit = 4 * batch;
+    [[nodiscard]] g* take_slow() noexcept;
+    void give_back() noexcept;
+
+    g* free_ = nullptr;
+    std::uint32_t count_ = 0;
+    g* fresh_ = nullptr;
+    std::uint32_t fresh_count_ = 0;
+};
+
+/// A G for a caller without a P. Null when no memory is to be had.
+[[nodiscard]] g* take_global_g() noexcept;
+void give_global_g(g* item) noexcept;
+
+/// Memory of all slabs handed out so far, in bytes.
+[[nodiscard]] std::uint64_t g_bytes() noexcept;
+
+}  // namespace weft::rt

@@ -1,0 +1,69 @@
+// m: an OS thread that runs goroutines. It has a P while it does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/atomic.hpp"
+#include "base/cpu.hpp"
+#include "base/rand.hpp"
+#include "rt/claim.hpp"
+#include "rt/g.hpp"
+#include "rt/p.hpp"
+#include "sys/context.hpp"
+#include "sys/exception_globals.hpp"
+
+namespace weft::rt {
+
+/// Runs when a parking goroutine's context is saved, on the next stack, inside the claim: publishes the goroutine to
+/// what it waits on (and drops that thing's lock). From then on others may make it runnable. False: it needn't wait
+/// after all and runs again.
+using commit_fn = bool (*)(g* parked, void* argument) noexcept;
+
+struct alignas(base::cache_line) m {
+    // -- what each switch touches; by the M itself, `own` also by thieves
+    claim own;
+    g* current = nullptr;  ///< the running goroutine; null on g0
+    p* proc = nullptr;     ///< given by whoever wakes this M
+    commit_fn commit = nullptr;
+    void* commit_argument = nullptr;
+    g* committing = nullptr;
+    int* errno_at = nullptr;
+    sys::exception_globals* exceptions = nullptr;
+    sys::context g0{};  ///< the scheduler's loop, on the thread's own stack
+
+    // -- by the M itself
+    g* locked = nullptr;         ///< the goroutine that has this thread for itself
+    g* handed = nullptr;         ///< = locked, runnable again; set with handed_proc by whoever found it
+    p* handed_proc = nullptr;    ///< the P to run it with
+    bool spinning = false;       ///< counted in idle_word
+    char* dead_stack = nullptr;  ///< of the goroutine that has just ended; released after the switch
+    void* dead_fiber = nullptr;
+    std::uint8_t dead_class = 0;
+    void* g0_fiber = nullptr;
+    char* g0_low = nullptr;  ///< ASan: bounds of g0's stack
+    std::size_t g0_size = 0;
+    base::rand random{0};
+
+    // -- sleeping: guarded by the scheduler's lock
+    m* next_idle = nullptr;
+    m* previous_idle = nullptr;
+    bool listed = false;  ///< on the idle list
+
+    enum : std::uint32_t {
+        asleep = 0,  ///< or about to sleep
+        awake = 1,   ///< has been given a P
+        look = 2,    ///< an earlier timer was armed
+    };
+    alignas(base::cache_line) base::atomic<std::uint32_t> note{asleep};  ///< futex word
+};
+
+/// The calling thread's M; null on a plain thread. Never inlined, and not to be kept across a switch or user code: the
+/// goroutine may go on on another thread.
+m* this_m() noexcept;
+void set_this_m(m* self) noexcept;
+
+/// What stands for the calling plain thread where a goroutine is asked for. Null: no memory.
+g* this_thread_g() noexcept;
+
+}  // namespace weft::rt

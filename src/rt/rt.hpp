@@ -1,0 +1,79 @@
+// The waist: all that the layers above see of the scheduler.
+//
+// Everything here works on goroutines and on plain threads, unless it says otherwise; a plain thread is represented by
+// a g of its own and blocks where a goroutine parks.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "rt/g.hpp"
+#include "rt/m.hpp"
+#include "rt/sema.hpp"
+#include "rt/timer.hpp"
+#include "weft/go.hpp"
+
+namespace weft::rt {
+
+/// The calling goroutine, or what stands for the calling thread. Throws std::bad_alloc (plain threads only).
+[[nodiscard]] g* current();
+/// Whether the caller runs on a goroutine.
+[[nodiscard]] bool on_goroutine() noexcept;
+
+/// Suspends the caller (current()) and then runs `commit(caller, argument)`, see commit_fn. Returns when somebody has
+/// passed the caller to ready(), or at once when commit says false.
+void park(g* self, commit_fn commit, void* argument, wait_reason why) noexcept;
+
+/// How a wait with a deadline ends early.
+struct deadline_wait {
+    timer alarm{};  ///< set alarm.when and alarm.expire; expire returns the waiter if it won it back
+    g* waiter = nullptr;
+    /// As a commit_fn. Called with the alarm's heap locked, so that nothing fires before it has returned.
+    bool (*publish)(deadline_wait&) noexcept = nullptr;
+    bool timed_out = false;  ///< set by expire
+
+    /// For expire: the wait whose alarm this is.
+    static deadline_wait& of_alarm(timer& alarm) noexcept { return reinterpret_cast<deadline_wait&>(alarm); }
+};
+static_assert(std::is_standard_layout_v<deadline_wait>, "of_alarm: the alarm is the first member");
+/// park() until ready() or the deadline. True: readied; false: `expire` won.
+bool park_until(deadline_wait& wait, wait_reason why) noexcept;
+
+/// Makes a parked goroutine runnable, or wakes a plain thread. The caller must have won it: one ready() a park().
+void ready(g* item) noexcept;
+/// ready() for many, linked by g::next; the list is empty afterwards.
+void ready(g_list& items) noexcept;
+
+/// Goes to the back of the queue.
+void yield() noexcept;
+
+/// A control block for a goroutine to be; see weft/detail/task.hpp for all three.
+[[nodiscard]] g* new_g();
+void start_g(g* item, detail::task_body body, detail::storage_life life, const attr* attributes,
+             const void* started_at);
+void drop_g(g* item) noexcept;
+
+/// What must be known of a goroutine after its body has run, when its control block may be somebody else's already.
+struct goroutine_end {
+    char* stack_top;
+    std::uint8_t stack_class;
+    bool kept;
+};
+[[nodiscard]] inline goroutine_end end_of(const g& item) noexcept
+{
+    return {item.stack_top, item.stack_class, (item.flags & g::kept) != 0};
+}
+/// Ends the calling goroutine where it stands, as if its body had returned; `end` is from before its destructors ran.
+[[noreturn]] void end_goroutine(const goroutine_end& end) noexcept;
+
+void lock_thread() noexcept;
+/// False: there was no lock_thread() before.
+[[nodiscard]] bool unlock_thread() noexcept;
+
+/// Counts for code that may spin for a while before it parks.
+[[nodiscard]] bool worth_spinning() noexcept;
+
+/// A panic of the calling goroutine: reports `what` and terminates.
+[[noreturn]] void panic(const char* what) noexcept;
+
+}  // namespace weft::rt

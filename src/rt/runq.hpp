@@ -1,0 +1,61 @@
+// runq: a ring of runnable goroutines, plain memory. Its owner P's M touches it inside its claim, a thief with the M
+// claimed (claim.hpp); so nothing here is an atomic read-modify-write. head and tail are atomic words only so that
+// others may look whether there is anything to steal.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/atomic.hpp"
+
+namespace weft::rt {
+
+struct g;
+
+class runq {
+public:
+    static constexpr std::uint32_t capacity = 256;
+
+    /// Racy when called by others: a hint.
+    [[nodiscard]] std::uint32_t size() const noexcept
+    {
+        return tail_.load(base::memory_order_relaxed) - head_.load(base::memory_order_relaxed);
+    }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] bool full() const noexcept { return size() >= capacity; }
+
+    /// Precondition: not full.
+    void push_back(g* item) noexcept
+    {
+        const std::uint32_t t = tail_.load(base::memory_order_relaxed);
+        ring_[t % capacity] = item;
+        tail_.store(t + 1, base::memory_order_release);
+    }
+    /// Precondition of both: not empty.
+    g* pop_front() noexcept
+    {
+        const std::uint32_t h = head_.load(base::memory_order_relaxed);
+        g* const item = ring_[h % capacity];
+        head_.store(h + 1, base::memory_order_relaxed);
+        return item;
+    }
+    g* pop_back() noexcept
+    {
+        const std::uint32_t t = tail_.load(base::memory_order_relaxed) - 1;
+        tail_.store(t, base::memory_order_relaxed);
+        return ring_[t % capacity];
+    }
+    /// Moves the `n` oldest to the back of `to`; there must be as many, and room for them.
+    void move_front(runq& to, std::uint32_t n) noexcept
+    {
+        for (std::uint32_t i = 0; i < n; ++i)
+            to.push_back(pop_front());
+    }
+
+private:
+    base::atomic<std::uint32_t> head_{0};
+    base::atomic<std::uint32_t> tail_{0};
+    std::array<g*, capacity> ring_{};
+};
+
+}  // namespace weft::rt

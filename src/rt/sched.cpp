@@ -1,0 +1,538 @@
+// Switching between goroutines and picking the next one.
+//
+// A goroutine that parks or ends picks its successor itself and switches to it directly; only when its P has no work
+// does it go through g0, the M's own stack, where find.cpp looks further. All of that happens inside the M's claim
+// (claim.hpp), which begins in the goroutine that leaves and ends in the one that goes on. So a goroutine may stand in
+// a run queue while its context is not saved yet: nobody can take it before the claim ends.
+//
+// A goroutine that waits on something is published to it only by its commit_fn, which runs after the switch, on the
+// next stack: from that moment another M may run it.
+#include "rt/sched.hpp"
+
+#include <new>
+
+#include "base/check.hpp"
+#include "rt/rt.hpp"
+#include "sys/clock.hpp"
+#include "sys/futex.hpp"
+#include "sys/sanitizer.hpp"
+#include "sys/thread.hpp"
+
+namespace weft::rt {
+
+constinit scheduler sched;
+
+namespace {
+
+constexpr std::uint32_t fairness_period = 64;  // decisions between two looks at the shared queues; a power of two
+// So often (ns) the oldest fresh goroutine runs before newer ones. Not by count: each time costs a divided task its
+// depth-first order, and with it memory.
+constexpr std::int64_t oldest_period = 10'000'000;
+
+[[noreturn]] void goroutine_main(void* argument);
+
+/// Runs what the stack that was left wants done now that nobody stands on it any more.
+WEFT_ALWAYS_INLINE void finish_switch(m& self) noexcept
+{
+    if (commit_fn const commit = self.commit; commit != nullptr) {
+        self.commit = nullptr;
+        g* const parked = self.committing;
+        if (!commit(parked, self.commit_argument)) {
+            parked->move_to(g_state::waiting, g_state::runnable);
+            push_next(*self.proc, parked);
+        }
+    }
+}
+
+/// Gives a goroutine that is to run for the first time its stack.
+WEFT_NOINLINE void give_stack_to(p& proc, g* item) noexcept
+{
+    char* const top = item->stack_class == default_stack_class ? proc.stacks.take() : take_stack(item->stack_class);
+    if (top == nullptr)
+        base::fatal("goroutine %llu can't get a stack of %zu KiB: %s", static_cast<unsigned long long>(item->id),
+                    stack_bytes(item->stack_class) / 1024, stack_shortage());
+    item->stack_top = top;
+    item->flags &= static_cast<std::uint8_t>(~g::no_stack);
+    item->fiber = sys::new_fiber();
+    sys::make_context(item->ctx, first_frame(top, item->stack_class), &goroutine_main);
+}
+
+/// Makes `next` the running goroutine of `self`.
+WEFT_ALWAYS_INLINE void begin_run(m& self, g* next) noexcept
+{
+    if ((next->flags & g::no_stack) != 0)
+        give_stack_to(*self.proc, next);
+    next->move_to(g_state::runnable, g_state::running);
+    self.current = next;
+    self.proc->switches.add();
+}
+
+/// Leaves `from`, whose goroutine is `leaving` (null: g0), for `next` (null: g0). Returns when `from` is resumed, on
+/// whatever M that may be, with that M and inside its claim.
+WEFT_ALWAYS_INLINE m* switch_to(m* self, sys::context* from, g* next) noexcept
+{
+    const sys::context* to;
+    if (next != nullptr) {
+        begin_run(*self, next);
+        to = &next->ctx;
+    } else {
+        self->current = nullptr;
+        to = &self->g0;
+    }
+    // Between switches an M has no exception state: whoever leaves takes its own along.
+    sys::exception_globals kept{};
+    if (self->exceptions->any()) [[unlikely]] {
+        kept = *self->exceptions;
+        *self->exceptions = {};
+    }
+    const int error = *self->errno_at;
+    [[maybe_unused]] void* fake = nullptr;
+    if (next != nullptr)
+        sys::before_switch(&fake, next->stack_top - stack_bytes(next->stack_class), stack_bytes(next->stack_class),
+                           next->fiber);
+    else
+        sys::before_switch(&fake, self->g0_low, self->g0_size, self->g0_fiber);
+    self = static_cast<m*>(sys::switch_context(from, to, self));
+    sys::after_switch(fake);
+    *self->errno_at = error;
+    if (kept.any()) [[unlikely]]
+        *self->exceptions = kept;
+    return self;
+}
+
+/// next_local(), but only what may run on `self` by a direct switch; null: through g0.
+WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
+{
+    if (self.locked != nullptr) [[unlikely]]
+        return nullptr;
+    g* const next = next_local(*self.proc);
+    if (next != nullptr && (next->flags & g::locked) != 0) [[unlikely]] {
+        push_next(*self.proc, next);
+        return nullptr;
+    }
+    return next;
+}
+
+/// The shared queues, the timers and a change of max_procs get their turn beside a P's own work.
+WEFT_NOINLINE g* next_fair(p& proc) noexcept
+{
+    const std::uint32_t procs = sched.procs.load(base::memory_order_relaxed);
+    if (proc.id >= procs)
+        return nullptr;  // find_runnable() retires the P
+    const std::int64_t now = sys::monotonic_now();
+    fire_timers(proc, proc.timers, now);
+    // One other P's timers as well: it may be retired, or run something long.
+    fire_timers(proc,
+                sched
+                    .at((proc.tick.load(base::memory_order_relaxed) / fairness_period) %
+                        sched.made.load(base::memory_order_acquire))
+                    .timers,
+                now);
+    if (g* const item = sched.global.take_share(procs, proc.ready))
+        return item;
+    if (!proc.fresh.empty() && now - proc.oldest_taken > oldest_period) {
+        proc.oldest_taken = now;
+        return proc.fresh.pop_front();
+    }
+    // Not runnext: two goroutines that ready each other for ever must not keep the queue waiting.
+    if (!proc.ready.empty())
+        return proc.ready.pop_front();
+    if (g* const item = proc.take_next())
+        return item;
+    return proc.fresh.empty() ? nullptr : proc.fresh.pop_back();
+}
+
+/// A commit_fn for a goroutine that has ended: `argument` is the M that ran it.
+bool release_stack(g*, void* argument) noexcept
+{
+    m& self = *static_cast<m*>(argument);
+    sys::delete_fiber(self.dead_fiber);
+    if (self.dead_class == default_stack_class)
+        self.proc->stacks.give(self.dead_stack);
+    else
+        give_stack(self.dead_stack, self.dead_class);
+    return true;
+}
+
+/// Puts an ended goroutine away and finds the next one. Begins the section that the next one ends.
+WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
+{
+    enter(self);
+    self.proc->finished.add();
+    self.locked = nullptr;
+    *self.exceptions = {};
+    if (!end.kept) {
+        self.current->move_to(g_state::running, g_state::dead);
+        drop_inside(self, self.current);
+    }
+    self.current = nullptr;
+    return next_direct(self);
+}
+
+/// Leaves the stack of an ended goroutine for good.
+[[noreturn]] WEFT_NOINLINE void leave_stack(m& self, const goroutine_end& end, g* next) noexcept
+{
+    self.dead_fiber = sys::this_fiber();
+    self.dead_stack = end.stack_top;
+    self.dead_class = end.stack_class;
+    self.commit = &release_stack;
+    self.commit_argument = &self;
+    const sys::context* to = &self.g0;
+    if (next != nullptr) {
+        begin_run(self, next);
+        to = &next->ctx;
+        sys::before_switch(nullptr, next->stack_top - stack_bytes(next->stack_class), stack_bytes(next->stack_class),
+                           next->fiber);
+    } else {
+        sys::before_switch(nullptr, self.g0_low, self.g0_size, self.g0_fiber);
+    }
+    sys::context nowhere;
+    sys::switch_context(&nowhere, to, &self);
+    __builtin_unreachable();
+}
+
+/// The first function of every stack: runs one goroutine after the other on it for as long as the next one has not
+/// begun yet and wants a stack like this.
+[[noreturn]] void goroutine_main(void* argument)
+{
+    m* self = static_cast<m*>(argument);
+    sys::after_switch(nullptr);
+    finish_switch(*self);
+    for (;;) {
+        leave(*self);
+        g* const me = self->current;
+        const goroutine_end end = end_of(*me);
+        if ((me->flags & g::pinned) != 0) [[unlikely]]
+            lock_thread();
+        me->body(me->storage);
+        self = this_m();
+        g* const next = finish_run(*self, end);
+        // TSan keeps a history for each goroutine, so there each begins on a stack of its own.
+        if (sys::thread_sanitizer || next == nullptr || (next->flags & g::no_stack) == 0 ||
+            next->stack_class != end.stack_class) [[unlikely]]
+            leave_stack(*self, end, next);
+        next->stack_top = end.stack_top;
+        next->flags &= static_cast<std::uint8_t>(~g::no_stack);
+        begin_run(*self, next);
+    }
+}
+
+bool park_thread_commit(g* self, commit_fn commit, void* argument) noexcept
+{
+    self->awake.store(0, base::memory_order_relaxed);
+    self->move_to(g_state::running, g_state::waiting);
+    if (commit(self, argument))
+        return true;
+    self->move_to(g_state::waiting, g_state::running);
+    return false;
+}
+
+void thread_resumed(g* self) noexcept
+{
+    self->move_to(g_state::waiting, g_state::running);
+}
+
+bool thread_was_readied(const g* self) noexcept
+{
+    return self->awake.load(base::memory_order_acquire) != 0;  // pairs with ready()
+}
+
+/// A commit_fn for park_until(): `argument` is the deadline_wait.
+bool publish_and_arm(g*, void* argument) noexcept
+{
+    auto& wait = *static_cast<deadline_wait*>(argument);
+    timer_heap& heap = this_m()->proc->timers;
+    const std::int64_t when = wait.alarm.when;
+    heap.lock();
+    wait.alarm.heap = &heap;
+    const bool published = wait.publish(wait);
+    // The waiter may be running again by now, but its disarm() waits for this lock.
+    const bool first = published && when != never && heap.arm(wait.alarm);
+    heap.unlock();
+    if (first)
+        wake_timekeeper(when);
+    return published;
+}
+
+}  // namespace
+
+void stop_here() noexcept
+{
+    sched.stopped.fetch_add(1, base::memory_order_release);
+    for (const base::atomic<std::uint32_t> forever{0};;)
+        sys::futex_wait(forever, 0);
+}
+
+void enter_slow(m& self) noexcept
+{
+    constexpr int patience = 200;  // pauses, about 2-8 us: longer than a steal, shorter than a time slice
+    for (;;) {
+        switch (self.own.back_off(patience)) {
+            case claim::turn::retry:
+                if (self.own.try_enter())
+                    return;
+                break;
+            case claim::turn::wait:
+                sys::yield_thread();
+                break;
+            case claim::turn::stopped:
+                stop_here();
+            case claim::turn::forked:
+                base::fatal(
+                    "weft was used after fork(), in the child: of the threads that run goroutines only this one is "
+                    "there; after fork() call only exec or _exit, or start processes before weft::run");
+        }
+    }
+}
+
+g* next_local(p& proc) noexcept
+{
+    const std::uint32_t tick = proc.next_tick();
+    if (tick % fairness_period == 0) [[unlikely]]
+        return next_fair(proc);
+    if (g* const item = proc.take_next())
+        return item;
+    const bool fresh = !proc.fresh.empty();
+    if (!proc.ready.empty() && (!fresh || (tick & 1) != 0))
+        return proc.ready.pop_front();
+    return fresh ? proc.fresh.pop_back() : nullptr;
+}
+
+void overflow(runq& ring) noexcept
+{
+    g_list out;
+    for (std::uint32_t n = runq::capacity / 2; n > 0; --n)
+        out.push_back(ring.pop_front());
+    sched.global.push(out);
+}
+
+bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept
+{
+    if (heap.earliest() > now)
+        return false;
+    g_list woken;
+    heap.run_expired(now, woken);
+    const bool any = !woken.empty();
+    while (g* const item = woken.pop_front()) {
+        item->move_to(g_state::waiting, g_state::runnable);
+        push_ready(proc, item);
+    }
+    if (any)
+        wake_if_needed();
+    return any;
+}
+
+void ready_inside(m& self, g* item) noexcept
+{
+    item->move_to(g_state::waiting, g_state::runnable);
+    p& proc = *self.proc;
+    // Alone in runnext it will run as soon as we park: no other M is woken for it. Should we not park, sysmon lets it
+    // be stolen.
+    const bool more = proc.has_next();
+    push_next(proc, item);
+    if (more)
+        wake_if_needed();
+}
+
+void schedule(m& self) noexcept
+{
+    for (;;) {
+        g* next;
+        if (self.locked != nullptr) {
+            next = wait_locked(self);
+        } else {
+            next = find_runnable(self);
+            if ((next->flags & g::locked) != 0) {
+                p& proc = *self.proc;
+                disown_p(self, proc);
+                give_to_home(proc, next);
+                sleep_without_p(self);
+                continue;
+            }
+        }
+        if (sched.stopping.load(base::memory_order_relaxed))
+            stop_here();
+        switch_to(&self, &self.g0, next);
+        finish_switch(self);
+    }
+}
+
+// --- the waist
+
+g* current()
+{
+    if (const m* const self = this_m(); self != nullptr)
+        return self->current;
+    g* const item = this_thread_g();
+    if (item == nullptr)
+        throw std::bad_alloc();
+    return item;
+}
+
+bool on_goroutine() noexcept
+{
+    const m* const self = this_m();
+    return self != nullptr && self->current != nullptr;
+}
+
+void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    if ((me->flags & g::a_thread) != 0) {
+        if (park_thread_commit(me, commit, argument)) {
+            while (!thread_was_readied(me))
+                sys::futex_wait(me->awake, 0);
+            thread_resumed(me);
+        }
+        return;
+    }
+    m* self = this_m();
+    enter(*self);
+    me->why.store(why, base::memory_order_relaxed);
+    me->move_to(g_state::running, g_state::waiting);
+    self->commit = commit;
+    self->commit_argument = argument;
+    self->committing = me;
+    self->proc->parks.add();
+    self = switch_to(self, &me->ctx, next_direct(*self));
+    finish_switch(*self);
+    leave(*self);
+}
+
+bool park_until(deadline_wait& wait, wait_reason why) noexcept
+{
+    g* const me = wait.waiter;
+    if ((me->flags & g::a_thread) == 0) {
+        park(me, &publish_and_arm, &wait, why);
+        timer_heap::disarm(wait.alarm);
+        return !wait.timed_out;
+    }
+    const commit_fn publish = [](g*, void* w) noexcept
+    {
+        auto& self = *static_cast<deadline_wait*>(w);
+        return self.publish(self);
+    };
+    if (park_thread_commit(me, publish, &wait)) {
+        bool waiting = true;
+        while (!thread_was_readied(me)) {
+            if (!waiting || wait.alarm.when == never)
+                sys::futex_wait(me->awake, 0);
+            else if (!sys::futex_wait_until(me->awake, 0, wait.alarm.when)) {
+                if (wait.alarm.expire(wait.alarm) != nullptr)
+                    break;
+                waiting = false;  // somebody has won us and is about to say so
+            }
+        }
+        thread_resumed(me);
+    }
+    return !wait.timed_out;
+}
+
+void ready(g* item) noexcept
+{
+    if ((item->flags & g::a_thread) != 0) {
+        item->awake.store(1, base::memory_order_release);
+        sys::futex_wake(&item->awake, 1);  // the thread may be gone by now; its g is still memory
+        return;
+    }
+    if (m* const self = this_m(); self != nullptr) {
+        enter(*self);
+        ready_inside(*self, item);
+        leave(*self);
+    } else {
+        item->move_to(g_state::waiting, g_state::runnable);
+        sched.global.push(item);
+        wake_if_needed();
+    }
+}
+
+void ready(g_list& items) noexcept
+{
+    g_list queued;
+    while (g* const item = items.pop_front()) {
+        if ((item->flags & g::a_thread) != 0) {
+            ready(item);
+        } else {
+            item->move_to(g_state::waiting, g_state::runnable);
+            queued.push_back(item);
+        }
+    }
+    if (queued.empty())
+        return;
+    if (m* const self = this_m(); self != nullptr) {
+        enter(*self);
+        p& proc = *self->proc;
+        while (!queued.empty() && !proc.ready.full())
+            proc.ready.push_back(queued.pop_front());
+        if (!queued.empty())
+            sched.global.push(queued);
+        wake_if_needed();
+        leave(*self);
+    } else {
+        sched.global.push(queued);
+        wake_if_needed();
+    }
+}
+
+void yield() noexcept
+{
+    m* self = this_m();
+    if (self == nullptr) {
+        sys::yield_thread();
+        return;
+    }
+    g* const me = self->current;
+    enter(*self);
+    me->move_to(g_state::running, g_state::runnable);
+    push_ready(*self->proc, me);
+    g* const next = next_direct(*self);
+    if (next == me) {
+        me->move_to(g_state::runnable, g_state::running);
+    } else {
+        self = switch_to(self, &me->ctx, next);
+        finish_switch(*self);
+    }
+    leave(*self);
+}
+
+void end_goroutine(const goroutine_end& end) noexcept
+{
+    m& self = *this_m();
+    leave_stack(self, end, finish_run(self, end));
+}
+
+void lock_thread() noexcept
+{
+    m* const self = this_m();
+    if (self == nullptr)
+        return;
+    g* const me = self->current;
+    if (me->lock_depth++ == 0) {
+        me->home = self;
+        me->flags |= g::locked;
+        self->locked = me;
+    }
+}
+
+bool unlock_thread() noexcept
+{
+    m* const self = this_m();
+    if (self == nullptr)
+        return true;
+    g* const me = self->current;
+    if (me->lock_depth == 0)
+        return false;
+    if (--me->lock_depth == 0) {
+        me->flags &= static_cast<std::uint8_t>(~(g::locked | g::pinned));
+        self->locked = nullptr;
+    }
+    return true;
+}
+
+bool worth_spinning() noexcept
+{
+    const m* const self = this_m();
+    return sched.procs.load(base::memory_order_relaxed) > 1 &&
+           (self == nullptr || (!self->proc->has_next() && self->proc->queued() == 0));
+}
+
+}  // namespace weft::rt

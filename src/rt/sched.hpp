@@ -1,0 +1,156 @@
+// The scheduler's shared state, and what the files of rt/ call of each other. Not for the layers above: rt/rt.hpp.
+//
+// Who does what: spawn.cpp makes goroutines; sched.cpp switches between goroutines and picks the next one; find.cpp is
+// the loop of an M that has run out of local work (steal, sleep); wake.cpp gives idle Ps to sleeping or new Ms;
+// procs.cpp makes, retires and moves Ps; sysmon.cpp watches; boot.cpp starts and stops.
+//
+// Lock order: scheduler::lock, then p::steal_lock; timer heaps, the global queue and the pools are leaves. A commit_fn
+// may take a timer heap's lock while it holds a sema bucket's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/atomic.hpp"
+#include "base/cpu.hpp"
+#include "rt/gqueue.hpp"
+#include "rt/idle.hpp"
+#include "rt/m.hpp"
+#include "rt/p.hpp"
+#include "sys/lock.hpp"
+#include "weft/runtime.hpp"
+
+namespace weft::rt {
+
+struct scheduler {
+    alignas(base::cache_line) idle_word idle;
+    base::atomic<std::uint32_t> procs{0};        ///< what max_procs says
+    base::atomic<std::uint32_t> made{0};         ///< Ps that exist: all[0 .. made)
+    base::atomic<bool> stopping{false};          ///< process exit has begun
+    base::atomic<m*> timekeeper{nullptr};        ///< the sleeping M that wakes for timers; set under lock
+    base::atomic<std::int64_t> keeper_until{0};  ///< when it will look; 0: nobody keeps time
+
+    alignas(base::cache_line) gqueue global;
+
+    alignas(base::cache_line) sys::lock_word lock;
+    p* idle_ps = nullptr;                    ///< guarded by lock; last in, first out: its caches are warm
+    m* idle_first = nullptr;                 ///< guarded by lock; sleeping Ms, the timekeeper last
+    m* idle_last = nullptr;                  ///< guarded by lock
+    std::uint32_t idle_ms = 0;               ///< guarded by lock
+    std::uint32_t ms = 0;                    ///< guarded by lock; Ms that exist
+    std::uint32_t max_ms = 0;                ///< options::max_threads
+    base::atomic<std::uint32_t> stopped{0};  ///< Ms that have met the stop
+
+    base::counter handoffs;                          ///< written under lock
+    base::counter wakeups;                           ///< written under lock
+    base::counter thread_failures;                   ///< written under lock
+    base::atomic<std::uint64_t> started_outside{0};  ///< goroutines started by plain threads
+    base::atomic<std::uint64_t> ids{1};              ///< next goroutine id not yet in a P's stock
+
+    std::array<base::atomic<p*>, max_procs_limit> all{};
+
+    [[nodiscard]] p& at(std::uint32_t i) noexcept { return *all[i].load(base::memory_order_acquire); }
+};
+extern constinit scheduler sched;
+
+// --- sched.cpp
+/// Begins or ends a section in which the M's P is not to be stolen from. Everything below wants to be called inside
+/// one, unless it says otherwise.
+void enter_slow(m& self) noexcept;
+inline void enter(m& self) noexcept
+{
+    if (!self.own.try_enter()) [[unlikely]]
+        enter_slow(self);
+}
+inline void leave(m& self) noexcept
+{
+    self.own.exit();
+}
+/// The next goroutine of the P's own queues; also of the shared ones, each 64th time. Null: look in find.cpp.
+[[nodiscard]] g* next_local(p& proc) noexcept;
+/// Half of a full ring goes to the global queue, the oldest first.
+void overflow(runq& ring) noexcept;
+/// Queue a runnable goroutine on `proc`.
+inline void push_ready(p& proc, g* item) noexcept
+{
+    if (proc.ready.full()) [[unlikely]]
+        overflow(proc.ready);
+    proc.ready.push_back(item);
+}
+inline void push_fresh(p& proc, g* item) noexcept
+{
+    if (proc.fresh.full()) [[unlikely]]
+        overflow(proc.fresh);
+    proc.fresh.push_back(item);
+}
+inline void push_next(p& proc, g* item) noexcept
+{
+    if (g* const former = proc.take_next())
+        push_ready(proc, former);
+    proc.runnext.store(item, base::memory_order_relaxed);
+}
+/// Process exit has begun: this M runs no goroutine any more.
+[[noreturn]] void stop_here() noexcept;
+/// Fires the timers of `heap` that have expired, onto `proc`. True: something became runnable.
+bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept;
+/// Makes a goroutine runnable; the caller has won it (its state is waiting).
+void ready_inside(m& self, g* item) noexcept;
+/// Puts a control block away; it belongs to nobody else.
+void drop_inside(m& self, g* item) noexcept;
+/// The loop of an M on g0. Never returns.
+[[noreturn]] void schedule(m& self) noexcept;
+
+// --- find.cpp
+/// A runnable goroutine for `self`, which may sleep until there is one. Returns with a P.
+[[nodiscard]] g* find_runnable(m& self) noexcept;
+/// `self`, without a P, sleeps until it is given one.
+void sleep_without_p(m& self) noexcept;
+/// The goroutine that has `self` for itself is not running: gives the P away and sleeps until that one is runnable.
+[[nodiscard]] g* wait_locked(m& self) noexcept;
+/// Whether any queue that can be stolen from has work. A hint, exact after a heavy barrier.
+[[nodiscard]] bool any_work() noexcept;
+
+// --- wake.cpp
+/// After new work: wakes one M if there is an idle P and nobody looks for work. Callable anywhere.
+void wake_one() noexcept;
+inline void wake_if_needed() noexcept
+{
+    base::light_barrier();  // pairs with the heavy one of an M that goes idle (find.cpp)
+    if (sched.idle.needs_waking()) [[unlikely]]
+        wake_one();
+}
+/// After a timer was armed: the timekeeper must look again if it would sleep past `when`.
+void wake_timekeeper(std::int64_t when) noexcept;
+/// `self` will wait for its locked goroutine: its P goes to another M if one is needed, else to the idle list.
+void give_p_away(m& self) noexcept;
+/// Gives `proc`, which has no owner, to the M that `item` is locked to, to run it.
+void give_to_home(p& proc, g* item) noexcept;
+/// Starts the first M, with `proc`. Returns an errno.
+[[nodiscard]] int start_first_m(p& proc) noexcept;
+// Under sched.lock:
+void list_idle_m(m& self) noexcept;
+void unlist_idle_m(m& self) noexcept;
+
+// --- procs.cpp
+void own_p(m& self, p& proc) noexcept;     ///< the P has no owner and the M no P
+void disown_p(m& self, p& proc) noexcept;  ///< the reverse
+// Under sched.lock:
+void list_idle_p(p& proc, bool was_spinning) noexcept;
+[[nodiscard]] p* take_idle_p(bool to_spin) noexcept;  ///< null: none. Its state is then running.
+/// The P of `self` is beyond max_procs: moves its work to the global queue and gives it up.
+void retire_p(m& self) noexcept;
+/// Sets the number of Ps; the former one.
+int set_procs(int n) noexcept(false);
+
+// --- sysmon.cpp
+void start_sysmon() noexcept;
+void wake_sysmon() noexcept;
+
+// --- boot.cpp
+/// Starts the runtime if that has not happened. Throws as run() does.
+void ensure_started(const options& opt);
+
+// --- panic.cpp
+void install_reports() noexcept;
+
+}  // namespace weft::rt

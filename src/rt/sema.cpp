@@ -1,0 +1,93 @@
+#include "rt/sema.hpp"
+
+#include <array>
+
+namespace weft::rt {
+
+namespace {
+
+constexpr std::size_t bucket_bits = 10;
+constinit std::array<sema_bucket, std::size_t{1} << bucket_bits> table{};
+
+}  // namespace
+
+sema_bucket& sema_bucket::of(const void* key) noexcept
+{
+    // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4).
+    const auto k = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(key));
+    return table[static_cast<std::size_t>((k * 0x9e3779b97f4a7c15) >> (64 - bucket_bits))];
+}
+
+sema_waiter** sema_bucket::find(const void* key) noexcept
+{
+    sema_waiter** at = &heads_;
+    while (*at != nullptr && (*at)->key != key)
+        at = &(*at)->next_key;
+    return at;
+}
+
+sema_waiter* sema_bucket::front(const void* key) const noexcept
+{
+    sema_waiter* at = heads_;
+    while (at != nullptr && at->key != key)
+        at = at->next_key;
+    return at;
+}
+
+void sema_bucket::push_back(sema_waiter& w) noexcept
+{
+    w.next = nullptr;
+    sema_waiter** const at = find(w.key);
+    if (*at == nullptr) {
+        w.last = &w;
+        w.next_key = nullptr;
+        *at = &w;
+    } else {
+        (*at)->last->next = &w;
+        (*at)->last = &w;
+    }
+}
+
+void sema_bucket::push_front(sema_waiter& w) noexcept
+{
+    sema_waiter** const at = find(w.key);
+    sema_waiter* const head = *at;
+    w.next = head;
+    w.last = head == nullptr ? &w : head->last;
+    w.next_key = head == nullptr ? nullptr : head->next_key;
+    *at = &w;
+}
+
+sema_waiter* sema_bucket::pop_front(const void* key) noexcept
+{
+    sema_waiter** const at = find(key);
+    sema_waiter* const head = *at;
+    if (head == nullptr)
+        return nullptr;
+    if (sema_waiter* const second = head->next; second != nullptr) {
+        second->last = head->last;
+        second->next_key = head->next_key;
+        *at = second;
+    } else {
+        *at = head->next_key;
+    }
+    return head;
+}
+
+bool sema_bucket::remove(sema_waiter& w) noexcept
+{
+    sema_waiter* const head = front(w.key);
+    if (head == &w)
+        return pop_front(w.key) != nullptr;
+    for (sema_waiter* before = head; before != nullptr; before = before->next) {
+        if (before->next == &w) {
+            before->next = w.next;
+            if (head->last == &w)
+                head->last = before;
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace weft::rt

@@ -1,0 +1,59 @@
+// sema: queues of waiters, keyed by address, under everything in sync/: the object itself needs no room for a queue.
+//
+// A table of buckets, each with a lock and a list of distinct keys; the first waiter of a key heads the FIFO of that
+// key, so that a million waiters of one key cost its neighbours nothing (the layout is Go's semaRoot with a list in
+// place of its treap; the idea of parking by address is from WebKit's WTF::ParkingLot).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "rt/g.hpp"
+#include "sys/lock.hpp"
+
+namespace weft::rt {
+
+/// Lies in the waiter's frame. Guarded by the bucket's lock while queued.
+struct sema_waiter {
+    g* who = nullptr;
+    const void* key = nullptr;
+    std::int64_t since = 0;           ///< when it began to wait; for the owner of the key
+    bool granted = false;             ///< for the owner of the key: woken with what it waited for
+    sema_waiter* next = nullptr;      ///< of the same key
+    sema_waiter* last = nullptr;      ///< head only: the last of the same key
+    sema_waiter* next_key = nullptr;  ///< head only: head of another key
+};
+
+class alignas(base::cache_line) sema_bucket {
+public:
+    /// The bucket of `key`.
+    [[nodiscard]] static sema_bucket& of(const void* key) noexcept;
+
+    void lock() noexcept { lock_.lock(); }
+    void unlock() noexcept { lock_.unlock(); }
+
+    // All under the lock:
+    void push_back(sema_waiter& w) noexcept;
+    void push_front(sema_waiter& w) noexcept;
+    [[nodiscard]] sema_waiter* front(const void* key) const noexcept;
+    /// The first waiter of `key`, taken out; null without one.
+    sema_waiter* pop_front(const void* key) noexcept;
+    /// Takes `w` out. False: it was not queued.
+    bool remove(sema_waiter& w) noexcept;
+
+    /// A commit_fn: drops the lock of the bucket that `argument` points to.
+    static bool unlock_commit(g*, void* argument) noexcept
+    {
+        static_cast<sema_bucket*>(argument)->unlock();
+        return true;
+    }
+
+private:
+    /// The link that points to the head of `key`'s queue, or the null at the end.
+    [[nodiscard]] sema_waiter** find(const void* key) noexcept;
+
+    sys::lock_word lock_;
+    sema_waiter* heads_ = nullptr;
+};
+
+}  // namespace weft::rt

@@ -1,0 +1,89 @@
+// Counters, summed up over the Ps.
+#include <algorithm>
+
+#include "rt/sched.hpp"
+#include "rt/stack.hpp"
+#include "weft/go.hpp"
+#include "weft/runtime.hpp"
+
+namespace weft {
+
+namespace {
+
+struct sums {
+    std::uint64_t finished = 0;
+    std::uint64_t started = 0;
+    std::uint64_t running = 0;
+    std::uint64_t queued = 0;
+    std::uint64_t cached_stacks = 0;
+};
+
+/// Finished before started: a goroutine that does both meanwhile is counted as alive, never as minus one.
+sums count_goroutines() noexcept
+{
+    sums s;
+    const std::uint32_t made = rt::sched.made.load(base::memory_order_acquire);
+    for (std::uint32_t i = 0; i < made; ++i)
+        s.finished += rt::sched.at(i).finished.read();
+    for (std::uint32_t i = 0; i < made; ++i)
+        s.started += rt::sched.at(i).started.read();
+    s.started += rt::sched.started_outside.load(base::memory_order_relaxed);
+    return s;
+}
+
+std::uint64_t difference(std::uint64_t a, std::uint64_t b) noexcept
+{
+    return a > b ? a - b : 0;
+}
+
+}  // namespace
+
+std::size_t num_goroutines() noexcept
+{
+    const sums s = count_goroutines();
+    return static_cast<std::size_t>(difference(s.started, s.finished));
+}
+
+runtime_stats stats()
+{
+    runtime_stats out{};
+    sums s = count_goroutines();
+    std::uint32_t running_ps = 0;
+    const std::uint32_t made = rt::sched.made.load(base::memory_order_acquire);
+    for (std::uint32_t i = 0; i < made; ++i) {
+        rt::p& proc = rt::sched.at(i);
+        s.queued += proc.queued() + (proc.has_next() ? 1U : 0U);
+        s.cached_stacks += proc.stacks.size();
+        running_ps += proc.state.load(base::memory_order_relaxed) == rt::p_state::running ? 1U : 0U;
+        out.switches += proc.switches.read();
+        out.parks += proc.parks.read();
+        out.steals += proc.steals.read();
+        out.stolen += proc.stolen.read();
+        out.timers += proc.timers.size();
+    }
+    const rt::idle_word::view idle = rt::sched.idle.read();
+    out.goroutines = difference(s.started, s.finished);
+    out.goroutines_started = s.started;
+    out.goroutines_runnable = s.queued + rt::sched.global.size();
+    out.goroutines_running = std::min<std::uint64_t>(difference(running_ps, idle.spinning), out.goroutines);
+    out.goroutines_waiting = difference(out.goroutines, out.goroutines_runnable + out.goroutines_running);
+    out.procs = rt::sched.procs.load(base::memory_order_relaxed);
+    out.procs_idle = idle.idle;
+    rt::sched.lock.lock();
+    out.threads = rt::sched.ms;
+    out.threads_idle = rt::sched.idle_ms;
+    rt::sched.lock.unlock();
+    out.threads_spinning = idle.spinning;
+    out.thread_failures = rt::sched.thread_failures.read();
+    out.handoffs = rt::sched.handoffs.read();
+    out.wakeups = rt::sched.wakeups.read();
+    const rt::stack_counts stacks = rt::count_stacks();
+    out.stacks_free = stacks.free + s.cached_stacks;
+    out.stacks_in_use = difference(stacks.made, out.stacks_free);
+    out.stack_reserved = stacks.reserved;
+    out.stack_committed = stacks.made * base::page_size;
+    out.control_blocks = rt::g_bytes();
+    return out;
+}
+
+}  // namespace weft

@@ -1,0 +1,129 @@
+#include "rt/timer.hpp"
+
+#include <cstdlib>
+
+#include "base/check.hpp"
+#include "base/cpu.hpp"
+
+namespace weft::rt {
+
+namespace {
+
+constexpr std::size_t arity = 4;  // shallower than a binary heap and the children share a cache line
+
+}  // namespace
+
+void timer_heap::place(std::size_t at, entry e) noexcept
+{
+    entries_[at] = e;
+    e.t->index = at;
+}
+
+void timer_heap::sift_up(std::size_t at, entry e) noexcept
+{
+    while (at > 0) {
+        const std::size_t parent = (at - 1) / arity;
+        if (entries_[parent].when <= e.when)
+            break;
+        place(at, entries_[parent]);
+        at = parent;
+    }
+    place(at, e);
+}
+
+void timer_heap::sift_down(std::size_t at, entry e) noexcept
+{
+    for (;;) {
+        const std::size_t first = at * arity + 1;
+        if (first >= size_)
+            break;
+        const std::size_t end = first + arity < size_ ? first + arity : size_;
+        std::size_t best = first;
+        for (std::size_t child = first + 1; child < end; ++child)
+            if (entries_[child].when < entries_[best].when)
+                best = child;
+        if (entries_[best].when >= e.when)
+            break;
+        place(at, entries_[best]);
+        at = best;
+    }
+    place(at, e);
+}
+
+void timer_heap::remove(std::size_t at) noexcept
+{
+    const entry last = entries_[--size_];
+    if (at == size_)
+        return;
+    if (at > 0 && entries_[(at - 1) / arity].when > last.when)
+        sift_up(at, last);
+    else
+        sift_down(at, last);
+}
+
+void timer_heap::publish() noexcept
+{
+    earliest_.store(size_ == 0 ? never : entries_[0].when, base::memory_order_relaxed);
+    counted_.store(size_, base::memory_order_relaxed);
+}
+
+bool timer_heap::arm(timer& t) noexcept
+{
+    if (size_ == capacity_) {
+        const std::size_t capacity = capacity_ == 0 ? 64 : capacity_ * 2;
+        auto* const grown = static_cast<entry*>(std::realloc(entries_, capacity * sizeof(entry)));
+        if (grown == nullptr)
+            base::fatal("out of memory for %zu timers", capacity);
+        entries_ = grown;
+        capacity_ = capacity;
+    }
+    t.heap = this;
+    t.state.store(timer::status::armed, base::memory_order_relaxed);
+    sift_up(size_++, entry{t.when, &t});
+    publish();
+    return t.index == 0;
+}
+
+void timer_heap::disarm(timer& t) noexcept
+{
+    if (t.heap == nullptr)
+        return;
+    timer_heap& heap = *t.heap;
+    heap.lock_.lock();
+    if (t.state.load(base::memory_order_relaxed) == timer::status::armed) {
+        heap.remove(t.index);
+        heap.publish();
+        t.state.store(timer::status::idle, base::memory_order_relaxed);
+    }
+    heap.lock_.unlock();
+    while (t.state.load(base::memory_order_acquire) != timer::status::idle)  // pairs with run_expired()
+        base::pause();
+}
+
+void timer_heap::run_expired(std::int64_t now, g_list& out) noexcept
+{
+    constexpr std::size_t batch = 64;  // bounds the time under the lock
+    timer* expired[batch];
+    std::size_t n = batch;
+    while (n == batch) {
+        n = 0;
+        lock_.lock();
+        while (n < batch && size_ > 0 && entries_[0].when <= now) {
+            timer* const t = entries_[0].t;
+            remove(0);
+            t->state.store(timer::status::firing, base::memory_order_relaxed);
+            expired[n++] = t;
+        }
+        publish();
+        lock_.unlock();
+        for (std::size_t i = 0; i < n; ++i) {
+            g* const woken = expired[i]->expire(*expired[i]);
+            expired[i]->state.store(timer::status::idle, base::memory_order_release);
+            // Its waiter may free the timer from here on, unless we hold the waiter ourselves.
+            if (woken != nullptr)
+                out.push_back(woken);
+        }
+    }
+}
+
+}  // namespace weft::rt

@@ -1,0 +1,55 @@
+// The only thread-locals of the library. Their accessors are never inlined and opaque to the optimiser, because code
+// that runs on a goroutine may find itself on another thread after any switch; a cached address would be that of the
+// old thread's copy.
+#include "rt/m.hpp"
+
+namespace weft::rt {
+
+namespace {
+
+thread_local m* current_m = nullptr;
+
+/// Gives the stand-in back when its thread ends. It stays valid memory: a late waker may still look at it.
+struct thread_stand_in {
+    g* item = nullptr;
+    thread_stand_in() = default;
+    thread_stand_in(const thread_stand_in&) = delete;
+    thread_stand_in& operator=(const thread_stand_in&) = delete;
+    ~thread_stand_in()
+    {
+        if (item != nullptr)
+            give_global_g(item);
+    }
+};
+thread_local thread_stand_in stand_in;
+
+}  // namespace
+
+__attribute__((noinline)) m* this_m() noexcept
+{
+    m* const self = current_m;
+    asm volatile("" ::: "memory");
+    return self;
+}
+
+void set_this_m(m* self) noexcept
+{
+    current_m = self;
+}
+
+__attribute__((noinline)) g* this_thread_g() noexcept
+{
+    if (stand_in.item == nullptr) {
+        stand_in.item = take_global_g();
+        if (stand_in.item != nullptr) {
+            stand_in.item->flags = g::a_thread;
+            stand_in.item->id = 0;
+            stand_in.item->state.store(g_state::running, base::memory_order_relaxed);
+        }
+    }
+    g* const item = stand_in.item;
+    asm volatile("" ::: "memory");
+    return item;
+}
+
+}  // namespace weft::rt

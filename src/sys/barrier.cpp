@@ -1,0 +1,39 @@
+#include "sys/barrier.hpp"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/atomic.hpp"
+
+namespace weft::sys {
+
+namespace {
+
+long membarrier(int command) noexcept
+{
+    return syscall(SYS_membarrier, command, 0, 0);
+}
+
+}  // namespace
+
+void init_barrier(bool forbid) noexcept
+{
+    const bool works = !forbid && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+    base::fence_needed.store(!works, base::memory_order_seq_cst);
+}
+
+bool has_membarrier() noexcept
+{
+    return !base::fence_needed.load(base::memory_order_relaxed);
+}
+
+void heavy_barrier() noexcept
+{
+    if (has_membarrier())
+        membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+    else
+        base::light_barrier();
+}
+
+}  // namespace weft::sys

@@ -1,0 +1,17 @@
+// The C++ runtime's per-thread exception state (Itanium C++ ABI, 2.2.2): the stack of caught exceptions and the number
+// of uncaught ones. A goroutine that parks inside a catch block or while unwinding must take it along.
+#pragma once
+
+namespace weft::sys {
+
+struct exception_globals {
+    void* caught;
+    unsigned int uncaught;
+
+    [[nodiscard]] bool any() const noexcept { return caught != nullptr || uncaught != 0; }
+};
+
+/// Those of the calling thread; the address is good for the thread's life.
+exception_globals* thread_exception_globals() noexcept;
+
+}  // namespace weft::sys

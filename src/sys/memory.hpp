@@ -1,0 +1,38 @@
+// Address space: reserving, guarding and giving back.
+#pragma once
+
+#include <cstddef>
+
+namespace weft::sys {
+
+enum class pages {
+    small,  ///< never huge: a stack that touches one page must not commit 2 MiB
+    huge,   ///< huge where the kernel has them: dense tables that fill up
+};
+
+/// Reserves `bytes` (a multiple of the page) of zeroed private memory, aligned to `alignment` (a power of two), without
+/// committing any. Null when the address space, RLIMIT_AS or vm.max_map_count does not allow it.
+[[nodiscard]] void* reserve(std::size_t bytes, std::size_t alignment, pages kind) noexcept;
+
+/// Gives back what reserve() returned.
+void release(void* at, std::size_t bytes) noexcept;
+
+/// Drops the contents; the pages read as zero when touched again.
+void discard(void* at, std::size_t bytes) noexcept;
+
+/// How guards are made on this kernel.
+enum class guard_kind {
+    marker,    ///< MADV_GUARD_INSTALL (Linux 6.13): no VMA
+    prot_none  ///< mprotect: two VMAs a guard, bounded by vm.max_map_count
+};
+
+/// Finds out which kind works; `forbid_markers` forces prot_none.
+guard_kind init_guards(bool forbid_markers) noexcept;
+
+/// Makes `bytes` at `at` fault on any access. False, with errno: the kernel refuses (ENOMEM: vm.max_map_count).
+[[nodiscard]] bool guard(void* at, std::size_t bytes) noexcept;
+
+/// Tells valgrind that [low, high) is a stack; no-op elsewhere. Returns its id.
+unsigned register_stack(const void* low, const void* high) noexcept;
+
+}  // namespace weft::sys

@@ -1,0 +1,30 @@
+// OS threads, as the runtime needs them.
+#pragma once
+
+#include <cstddef>
+
+namespace weft::sys {
+
+/// Starts a detached thread named `name` (up to 15 characters) with a stack of its own for the scheduler, with the
+/// caller's signal mask. Returns 0 or an errno: EAGAIN (a limit of threads: ulimit -u, pids.max, threads-max) or
+/// ENOMEM.
+[[nodiscard]] int start_thread(const char* name, void* (*main)(void*), void* argument) noexcept;
+
+/// The bounds of the calling thread's own stack.
+struct stack_bounds {
+    char* low;
+    std::size_t size;
+};
+stack_bounds this_stack() noexcept;
+
+/// Asks the kernel to be punctual with the calling thread's sleeps (1 ns of slack instead of 50 us).
+void precise_sleep() noexcept;
+
+/// Gives the CPU to another thread.
+void yield_thread() noexcept;
+
+/// Where the calling thread's errno is; good for the thread's life. Never call it from code that may be inlined into a
+/// goroutine: the compiler may keep the address across a switch.
+int* errno_location() noexcept;
+
+}  // namespace weft::sys

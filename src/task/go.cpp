@@ -1,0 +1,94 @@
+// Goroutines as users see them.
+#include "weft/go.hpp"
+
+#include <unwind.h>
+
+#include <stdexcept>
+
+#include "rt/rt.hpp"
+#include "weft/runtime.hpp"
+
+namespace weft {
+
+namespace detail {
+
+void* task_new()
+{
+    return rt::new_g()->storage;
+}
+
+void task_start(void* storage, task_body run, storage_life life, const attr* attributes)
+{
+    rt::start_g(rt::g::of_storage(storage), run, life, attributes, __builtin_return_address(0));
+}
+
+void task_drop(void* storage) noexcept
+{
+    rt::drop_g(rt::g::of_storage(storage));
+}
+
+}  // namespace detail
+
+namespace {
+
+// exit_goroutine() is a forced unwind, as pthread_exit() is (Itanium C++ ABI, Exception Handling, 1.3): destructors
+// run, handlers of particular types do not match, and `catch (...)` must rethrow.
+struct exit_unwind {
+    _Unwind_Exception exception{};
+    rt::goroutine_end end;
+};
+
+constexpr _Unwind_Exception_Class exit_class = 0x57454654'45584954;  // "WEFTEXIT"
+
+_Unwind_Reason_Code on_frame(int, _Unwind_Action actions, _Unwind_Exception_Class, _Unwind_Exception*, _Unwind_Context*,
+                             void* argument)
+{
+    if ((actions & _UA_END_OF_STACK) == 0)
+        return _URC_NO_REASON;
+    const auto* const unwind = static_cast<exit_unwind*>(argument);
+    const rt::goroutine_end end = unwind->end;
+    delete unwind;
+    rt::end_goroutine(end);
+}
+
+void on_swallowed(_Unwind_Reason_Code, _Unwind_Exception*)
+{
+    rt::panic("a catch (...) has ended the unwinding of weft::exit_goroutine(); it must rethrow");
+}
+
+}  // namespace
+
+void yield()
+{
+    rt::yield();
+}
+
+void exit_goroutine()
+{
+    if (!rt::on_goroutine())
+        throw std::logic_error("weft::exit_goroutine was called on a plain thread; it ends goroutines only");
+    // Not on this stack: the landing pads that run meanwhile overwrite this frame.
+    auto* const unwind = new exit_unwind{{}, rt::end_of(*rt::current())};
+    unwind->exception.exception_class = exit_class;
+    unwind->exception.exception_cleanup = &on_swallowed;
+    _Unwind_ForcedUnwind(&unwind->exception, &on_frame, unwind);
+    rt::panic("the stack can't be unwound for weft::exit_goroutine(): code without unwind tables is on it");
+}
+
+std::uint64_t goroutine_id() noexcept
+{
+    return rt::on_goroutine() ? rt::this_m()->current->id : 0;
+}
+
+void lock_thread()
+{
+    rt::lock_thread();
+}
+
+void unlock_thread()
+{
+    if (!rt::unlock_thread())
+        throw std::logic_error("weft::unlock_thread without a lock_thread before it in this goroutine");
+}
+
+}  // namespace weft

@@ -1,0 +1,33 @@
+#include "weft/time.hpp"
+
+#include "rt/rt.hpp"
+#include "sys/clock.hpp"
+
+namespace weft {
+
+clock::time_point clock::now() noexcept
+{
+    return time_point(duration(sys::monotonic_now()));
+}
+
+namespace detail {
+
+void sleep_until(std::chrono::nanoseconds deadline)
+{
+    if (deadline.count() <= sys::monotonic_now())
+        return;
+    rt::deadline_wait wait;
+    wait.waiter = rt::current();
+    wait.alarm.when = deadline.count();
+    wait.alarm.expire = [](rt::timer& alarm) noexcept
+    {
+        rt::deadline_wait& self = rt::deadline_wait::of_alarm(alarm);
+        self.timed_out = true;
+        return self.waiter;
+    };
+    wait.publish = [](rt::deadline_wait&) noexcept { return true; };
+    rt::park_until(wait, rt::wait_reason::sleep);
+}
+
+}  // namespace detail
+}  // namespace weft
