@@ -98,7 +98,7 @@ struct runtime_stats {
     std::uint64_t threads_idle;      ///< of those, asleep
     std::uint64_t threads_spinning;  ///< of those, looking for work
     std::uint64_t thread_failures;   ///< times that an OS thread could not be started
-    std::uint64_t switches;          ///< times that a goroutine was given a P
+    std::uint64_t switches;          ///< scheduling decisions: times that a P looked for its next goroutine
     std::uint64_t parks;             ///< times that a goroutine parked
     std::uint64_t steals;            ///< successful steals
     std::uint64_t stolen;            ///< goroutines stolen

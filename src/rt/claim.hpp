@@ -5,12 +5,12 @@
 // docs/design/claim.md has the interleavings; test/model/claim_test.cpp explores them.
 //
 //   owner                                   thief (one at a time: it holds the P's steal lock)
-//   E1 inside_ = 1                          T1 claim_ = requested
+//   E1 inside_ = 1                          T1 claim_: open -> requested
 //   E2 light barrier                        T2 heavy barrier
-//   E3 claim_ == free? else back off        T3 until inside_ == 0 (bounded; else T6)
+//   E3 claim_ == open? else back off        T3 until inside_ == 0 (bounded; else T6)
 //   E4 ... its section ...                  T4 claim_: requested -> busy (fails: the owner revoked it)
-//   E5 inside_ = 0 (release)                T5 ... its section ...; claim_ = free (release)
-//                                           T6 claim_: requested -> free; gives up
+//   E5 inside_ = 0 (release)                T5 ... its section ...; claim_ = open (release)
+//                                           T6 claim_: requested -> open; gives up
 //
 // Exclusion: after T2 either the owner's E3 comes later and sees the request, or its E1 is visible to T3. A back-off
 // leaves (inside_ = 0), so the thief gets its turn; an owner that has waited long takes a request back that is not busy
@@ -62,8 +62,13 @@ public:
         return turn::wait;
     }
 
-    /// Thief, first step (T1).
-    void request() noexcept { claim_.store(requested, base::memory_order_relaxed); }
+    /// Thief, first step (T1). False: the M has been stopped, and stays so.
+    [[nodiscard]] bool request() noexcept
+    {
+        std::uint32_t seen = open;
+        // Acquire and release: what the last thief did to the queues is handed on through us to the owner.
+        return claim_.compare_exchange_strong(seen, requested, base::memory_order_acq_rel, base::memory_order_relaxed);
+    }
     /// Thief, after its heavy barrier (T3, T4). True: the thief's section has begun.
     [[nodiscard]] bool wait_outside(int patience) noexcept
     {

@@ -1,5 +1,7 @@
 // The loop of an M whose P has run out of its own work: look everywhere, then sleep.
 // The idle protocol, docs/design/idle.md; steps named as there.
+#include <algorithm>
+
 #include "base/cpu.hpp"
 #include "rt/sched.hpp"
 #include "sys/barrier.hpp"
@@ -10,10 +12,17 @@ namespace weft::rt {
 
 namespace {
 
-/// The oldest half of `from` goes to `to`, which is empty.
-std::uint32_t take_half(runq& from, runq& to) noexcept
+// Whether stealing pays. Where goroutines run for less time than it takes to move them (fine_grained) a thief takes only
+// the oldest one. If that was the root of a divided task, it is busy for long and comes back for another. If not, it is
+// back within `worthwhile`; after a few times it sleeps although there is work, and sysmon has it tried again later.
+constexpr std::int64_t worthwhile = 3'000;  // ns: some times the cost of a steal
+constexpr std::uint32_t wasted_most = 3;
+
+/// The oldest half of `from`, or only the oldest, goes to `to`, which is empty.
+template <std::uint32_t N>
+std::uint32_t take_oldest(runq<N>& from, runq<N>& to, bool fine) noexcept
 {
-    const std::uint32_t n = (from.size() + 1) / 2;
+    const std::uint32_t n = fine ? std::min<std::uint32_t>(from.size(), 1) : (from.size() + 1) / 2;
     from.move_front(to, n);
     return n;
 }
@@ -21,7 +30,9 @@ std::uint32_t take_half(runq& from, runq& to) noexcept
 /// Precondition: `victim` is claimed.
 g* take_from(p& victim, p& mine) noexcept
 {
-    const std::uint32_t n = take_half(victim.ready, mine.ready) + take_half(victim.fresh, mine.fresh);
+    const bool fine = victim.fine_grained.load(base::memory_order_relaxed);
+    const std::uint32_t n =
+        take_oldest(victim.ready, mine.ready, fine) + take_oldest(victim.fresh, mine.fresh, fine);
     g* item = nullptr;
     if (n > 0) {
         item = mine.ready.empty() ? mine.fresh.pop_front() : mine.ready.pop_front();
@@ -43,8 +54,7 @@ g* steal_from(m& self, p& victim) noexcept
     if (!victim.steal_lock.try_lock())
         return nullptr;  // another thief is at it
     g* item = nullptr;
-    if (m* const owner = victim.owner; owner != nullptr) {
-        owner->own.request();
+    if (m* const owner = victim.owner; owner != nullptr && owner->own.request()) {
         sys::heavy_barrier();  // pairs with the light one of claim::try_enter()
         if (owner->own.wait_outside(patience)) {
             item = take_from(victim, *self.proc);
@@ -157,20 +167,36 @@ bool sleep_until_given(m& self) noexcept
     }
 }
 
+/// Called when `self` has run out of work: did what it last got from others keep it busy?
+void judge_steal(m& self, std::int64_t now) noexcept
+{
+    if (self.stole_at == 0)
+        return;
+    self.wasted_steals = now - self.stole_at < worthwhile ? self.wasted_steals + 1 : 0;
+    self.stole_at = 0;
+}
+
 /// S: gives the P up, makes sure that nothing was missed, sleeps. Returns with a P.
 void go_idle(m& self) noexcept
 {
     p& proc = *self.proc;
     sched.lock.lock();
-    if (sched.global.size() != 0 || proc.id >= sched.procs.load(base::memory_order_relaxed)) {
+    const bool unpaid = self.spinning && self.wasted_steals >= wasted_most;
+    if ((!unpaid && sched.global.size() != 0) || proc.id >= sched.procs.load(base::memory_order_relaxed)) {
         sched.lock.unlock();
         return;  // find_runnable() looks again
     }
     disown_p(self, proc);
-    list_idle_p(proc, self.spinning);  // S1
+    list_idle_p(proc, self.spinning && !unpaid);  // S1
     self.spinning = false;
+    self.wasted_steals = 0;
     list_idle_m(self);
     sched.lock.unlock();
+    if (unpaid) {
+        leave_spin_to_sysmon();
+        (void)sleep_until_given(self);
+        return;
+    }
     sys::heavy_barrier();  // S2
     if (any_work()) {      // S3
         sched.lock.lock();
@@ -180,6 +206,28 @@ void go_idle(m& self) noexcept
             return;
     }
     (void)sleep_until_given(self);  // S4
+}
+
+/// What is not on the P of `self`.
+g* look_elsewhere(m& self, std::int64_t now) noexcept
+{
+    const std::uint32_t procs = sched.procs.load(base::memory_order_relaxed);
+    const bool fine = sched.global.fine_grained() && procs > 1 && !self.proc->fine_grained.load(base::memory_order_relaxed);
+    if (fine && self.wasted_steals >= wasted_most && self.spinning)
+        return nullptr;
+    g* item = sched.global.take(fine ? 1 : sched.global.share(procs), self.proc->ready);
+    if (item == nullptr) {
+        if (!self.spinning)
+            self.spinning = sched.idle.begin_spin(procs);
+        if (self.spinning && self.wasted_steals < wasted_most)
+            item = steal(self);
+        if (item == nullptr)
+            return nullptr;
+    } else if (!fine) {
+        return item;
+    }
+    self.stole_at = now;
+    return item;
 }
 
 }  // namespace
@@ -228,15 +276,13 @@ g* find_runnable(m& self) noexcept
         }
         p& proc = *self.proc;
         g* item = next_local(proc);
-        if (item == nullptr && fire_all_timers(self, sys::monotonic_now()))
-            item = next_local(proc);
-        if (item == nullptr)
-            item = sched.global.take_share(sched.procs.load(base::memory_order_relaxed), proc.ready);
         if (item == nullptr) {
-            if (!self.spinning)
-                self.spinning = sched.idle.begin_spin(sched.procs.load(base::memory_order_relaxed));
-            if (self.spinning)
-                item = steal(self);
+            const std::int64_t now = sys::monotonic_now();
+            judge_steal(self, now);
+            if (fire_all_timers(self, now))
+                item = next_local(proc);
+            if (item == nullptr)
+                item = look_elsewhere(self, now);
         }
         if (item != nullptr) {
             found(self);

@@ -10,13 +10,33 @@ namespace {
 // Lock order: leaf.
 struct {
     sys::lock_word lock;
-    g* free = nullptr;  // guarded by lock
+    g* magazines = nullptr;  // guarded by lock; full ones, linked by their first item's magazine_link()
+    g* singles = nullptr;    // guarded by lock; for those without a P
     // Small pages first, so that a small program stays small; then whole huge pages, because a burst of a million
     // goroutines would otherwise spend more time in page faults than in everything else.
     region small{std::size_t{256} << 10, std::size_t{1} << 20, sys::pages::small};  // guarded by lock
     region large{std::size_t{4} << 20, std::size_t{1} << 36, sys::pages::huge};     // guarded by lock
     base::counter bytes;                                                            // written under lock
 } pool;
+
+g*& magazine_link(g* first) noexcept
+{
+    return *reinterpret_cast<g**>(first->storage);
+}
+
+/// Precondition of both: pool.lock is held.
+g* pop_magazine() noexcept
+{
+    g* const first = pool.magazines;
+    if (first != nullptr)
+        pool.magazines = magazine_link(first);
+    return first;
+}
+void push_magazine(g* first) noexcept
+{
+    magazine_link(first) = pool.magazines;
+    pool.magazines = first;
+}
 
 constexpr std::uint64_t small_limit = std::uint64_t{2} << 20;
 
@@ -38,51 +58,47 @@ g* carve(std::uint32_t count) noexcept
 
 g* g_cache::take_slow() noexcept
 {
-    if (fresh_count_ == 0) {
+    if (spare_ == nullptr && fresh_count_ == 0) {
         pool.lock.lock();
-        for (std::uint32_t i = 0; i < batch && pool.free != nullptr; ++i) {
-            g* const item = pool.free;
-            pool.free = item->next;
-            item->next = free_;
-            free_ = item;
-            ++count_;
-        }
-        if (count_ == 0) {
+        spare_ = pop_magazine();
+        if (spare_ == nullptr) {
             fresh_ = carve(batch);
             fresh_count_ = fresh_ == nullptr ? 0 : batch;
         }
         pool.lock.unlock();
-        if (free_ != nullptr)
-            return take();
-        if (fresh_count_ == 0)
-            return nullptr;
     }
-    // Zeroed memory is an idle G: nothing to construct, and the line is first touched by its user.
-    static_assert(static_cast<std::uint8_t>(g_state::idle) == 0);
+    if (spare_ != nullptr) {
+        loaded_ = spare_;
+        count_ = magazine;
+        spare_ = nullptr;
+        return take();
+    }
+    if (fresh_count_ == 0)
+        return nullptr;
+    // Zeroed memory is a dead G: nothing to construct, and the line is first touched by its user.
+    static_assert(static_cast<std::uint8_t>(g_state::dead) == 0);
     --fresh_count_;
     return fresh_++;
 }
 
-void g_cache::give_back() noexcept
+void g_cache::unload() noexcept
 {
-    g* const first = free_;
-    g* last = first;
-    for (std::uint32_t i = 1; i < limit / 2; ++i)
-        last = last->next;
-    free_ = last->next;
-    count_ -= limit / 2;
-    pool.lock.lock();
-    last->next = pool.free;
-    pool.free = first;
-    pool.lock.unlock();
+    if (spare_ != nullptr) {
+        pool.lock.lock();
+        push_magazine(spare_);
+        pool.lock.unlock();
+    }
+    spare_ = loaded_;
+    loaded_ = nullptr;
+    count_ = 0;
 }
 
 g* take_global_g() noexcept
 {
     pool.lock.lock();
-    g* item = pool.free;
+    g* item = pool.singles;
     if (item != nullptr)
-        pool.free = item->next;
+        pool.singles = item->next;
     else
         item = carve(1);
     pool.lock.unlock();
@@ -92,8 +108,8 @@ g* take_global_g() noexcept
 void give_global_g(g* item) noexcept
 {
     pool.lock.lock();
-    item->next = pool.free;
-    pool.free = item;
+    item->next = pool.singles;
+    pool.singles = item;
     pool.lock.unlock();
 }
 

@@ -19,11 +19,10 @@ namespace weft::rt {
 struct m;
 
 enum class g_state : std::uint8_t {
-    idle,      ///< in a free list, or allocated and not started: whoever holds the pointer owns it
+    dead,      ///< in a free list, never used, or not started yet: whoever holds the pointer owns it
     runnable,  ///< in exactly one run queue (runnext, a P's rings, the global queue): the queue's owner owns it
     running,   ///< curg of one M
     waiting,   ///< parked: owned by what it waits on; whoever takes its waiter makes it runnable
-    dead,      ///< its function has returned: owned by the M that ran it, until it is idle again
 };
 
 enum class wait_reason : std::uint8_t { none, future, mutex, wait_group, sleep, locked };
@@ -54,7 +53,7 @@ struct alignas(base::cache_line) g {
     std::uint32_t lock_depth;       ///< lock_thread() calls not yet undone; by the goroutine itself
     // -- second cache line
     const void* started_at;             ///< code address of the go()
-    g_extra* extra;                     ///< name; null for most
+    g_extra* extra;                     ///< name; null for most, and while dead
     m* home;                            ///< while `locked`
     void* fiber;                        ///< TSan's
     std::uint8_t resume_note;           ///< what the waker tells the sleeper, e.g. that its deadline has passed
@@ -85,37 +84,40 @@ static_assert(sizeof(g) == 192, "1,000,000 of them must fit beside their stacks:
 static_assert(offsetof(g, started_at) == 64 && offsetof(g, storage) == 112);
 #pragma GCC diagnostic pop
 
-/// A P's stock of free Gs: a list of used ones, hottest first, and a run of never used ones. Owned as the P's queues.
+/// A P's stock of free Gs: two lists of used ones, hottest first, and a run of never used ones. Owned as the P's queues
+/// are. Lists go to and from the shared pool whole (the magazines of Bonwick and Adams, "Magazines and Vmem", 2001).
 class g_cache {
 public:
     /// Null when no memory is to be had.
-    [[nodiscard]] g* take() noexcept
+    [[nodiscard]] WEFT_ALWAYS_INLINE g* take() noexcept
     {
-        if (g* const item = free_; item != nullptr) [[likely]] {
-            free_ = item->next;
+        if (g* const item = loaded_; item != nullptr) [[likely]] {
+            loaded_ = item->next;
             --count_;
             return item;
         }
         return take_slow();
     }
-    void give(g* item) noexcept
+    WEFT_ALWAYS_INLINE void give(g* item) noexcept
     {
-        item->next = free_;
-        free_ = item;
-        if (++count_ >= limit) [[unlikely]]
-            give_back();
+        if (count_ == magazine) [[unlikely]]
+            unload();
+        item->next = loaded_;
+        loaded_ = item;
+        ++count_;
     }
 
 private:
+    static constexpr std::uint32_t magazine = 512;
     static constexpr std::uint32_t batch = 64;
-    static constexpr std::uint32_t limit = 4 * batch;
     [[nodiscard]] g* take_slow() noexcept;
-    void give_back() noexcept;
+    void unload() noexcept;
 
-    g* free_ = nullptr;
-    std::uint32_t count_ = 0;
-    g* fresh_ = nullptr;
+    g* loaded_ = nullptr;
+    std::uint32_t count_ = 0;    ///< in loaded_
     std::uint32_t fresh_count_ = 0;
+    g* spare_ = nullptr;         ///< null or `magazine` items
+    g* fresh_ = nullptr;
 };
 
 /// A G for a caller without a P. Null when no memory is to be had.

@@ -2,6 +2,7 @@
 // leaves. First in, first out.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,25 +26,28 @@ public:
         counted_.store(list_.size(), base::memory_order_relaxed);
         lock_.unlock();
     }
-    void push(g_list& items) noexcept
+    /// `fine`: they come from a P that is fine_grained.
+    void push(g_list& items, bool fine = false) noexcept
     {
+        fine_.store(fine, base::memory_order_relaxed);
         lock_.lock();
         list_.append(items);
         counted_.store(list_.size(), base::memory_order_relaxed);
         lock_.unlock();
     }
-    /// Takes a fair share for one of `procs` Ps: returns the first, moves the others to the back of `rest`.
-    [[nodiscard]] g* take_share(std::uint32_t procs, runq& rest) noexcept
+    /// Whether what was pushed last is not worth moving to another core.
+    [[nodiscard]] bool fine_grained() const noexcept { return fine_.load(base::memory_order_relaxed); }
+
+    /// A fair share for one of `procs` Ps, at least 1.
+    [[nodiscard]] std::size_t share(std::uint32_t procs) const noexcept { return size() / procs + 1; }
+    /// Takes up to `n`: returns the first, moves the others to the back of `rest`. Null when there is none.
+    [[nodiscard]] g* take(std::size_t n, runq<256>& rest) noexcept
     {
-        constexpr std::size_t most = runq::capacity / 2;
+        constexpr std::size_t most = runq<256>::capacity / 2;
         if (size() == 0)
             return nullptr;
         lock_.lock();
-        std::size_t n = list_.size() / procs + 1;
-        if (n > most)
-            n = most;
-        if (n > runq::capacity - rest.size())
-            n = runq::capacity - rest.size();
+        n = std::min({n, most, std::size_t{runq<256>::capacity - rest.size()}});
         g* const first = list_.pop_front();
         for (std::size_t i = 1; i < n && !list_.empty(); ++i)
             rest.push_back(list_.pop_front());
@@ -56,6 +60,7 @@ private:
     sys::lock_word lock_;
     g_list list_;  // guarded by lock_
     base::atomic<std::size_t> counted_{0};
+    base::atomic<bool> fine_{false};
 };
 
 }  // namespace weft::rt

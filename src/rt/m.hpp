@@ -37,6 +37,8 @@ struct alignas(base::cache_line) m {
     g* handed = nullptr;         ///< = locked, runnable again; set with handed_proc by whoever found it
     p* handed_proc = nullptr;    ///< the P to run it with
     bool spinning = false;       ///< counted in idle_word
+    std::int64_t stole_at = 0;        ///< when it last got work from elsewhere, ns; 0: not since it was out of work
+    std::uint32_t wasted_steals = 0;  ///< in a row; find.cpp
     char* dead_stack = nullptr;  ///< of the goroutine that has just ended; released after the switch
     void* dead_fiber = nullptr;
     std::uint8_t dead_class = 0;

@@ -26,21 +26,23 @@ struct alignas(base::cache_line) p {
 
     // -- by the owner M inside its claim, or a thief that has claimed the owner
     base::atomic<g*> runnext{nullptr};    ///< runs before everything else: just readied, its data is hot
-    base::atomic<std::uint32_t> tick{0};  ///< scheduling decisions; wraps. Both are looked at by sysmon
+    base::atomic<std::uint64_t> tick{0};  ///< scheduling decisions. Both are looked at by sysmon
     const std::uint32_t id;
-    runq ready;  ///< readied and yielded ones: first in, first out
-    runq fresh;  ///< never run yet: the owner takes the newest (its data is hot, and forked work stays depth-first),
+    runq<256> ready;  ///< readied and yielded ones: first in, first out
+    runq<1024> fresh;  ///< never run yet: the owner takes the newest (its data is hot, and forked work stays depth-first),
                  ///< thieves the oldest (the largest part of a divided task), the owner too from time to time
     g_cache gs;
     stack_cache stacks;
+    std::int64_t fair_at = 0;       ///< when the shared queues last had their turn; ns
     std::int64_t oldest_taken = 0;  ///< when the oldest of `fresh` last had its turn; ns
     std::uint64_t next_id = 0;      ///< goroutine ids in stock: [next_id, end_id)
     std::uint64_t end_id = 0;
 
     // -- by the owner, read by anybody
+    /// Its goroutines take less time than moving one to another core does: thieves take one, not half (find.cpp).
+    base::atomic<bool> fine_grained{false};
     base::counter started;
     base::counter finished;
-    base::counter switches;
     base::counter parks;
     base::counter steals;
     base::counter stolen;
@@ -56,17 +58,17 @@ struct alignas(base::cache_line) p {
 
     static constexpr std::uint64_t no_tick = ~std::uint64_t{0};
 
-    [[nodiscard]] bool has_next() const noexcept { return runnext.load(base::memory_order_relaxed) != nullptr; }
-    [[nodiscard]] g* take_next() noexcept
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool has_next() const noexcept { return runnext.load(base::memory_order_relaxed) != nullptr; }
+    [[nodiscard]] WEFT_ALWAYS_INLINE g* take_next() noexcept
     {
         g* const item = runnext.load(base::memory_order_relaxed);
         if (item != nullptr)
             runnext.store(nullptr, base::memory_order_relaxed);
         return item;
     }
-    std::uint32_t next_tick() noexcept
+    WEFT_ALWAYS_INLINE std::uint64_t next_tick() noexcept
     {
-        const std::uint32_t now = tick.load(base::memory_order_relaxed) + 1;
+        const std::uint64_t now = tick.load(base::memory_order_relaxed) + 1;
         tick.store(now, base::memory_order_relaxed);
         return now;
     }

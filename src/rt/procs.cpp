@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "rt/sched.hpp"
+#include "sys/barrier.hpp"
 
 namespace weft::rt {
 
@@ -66,10 +67,12 @@ void retire_p(m& self) noexcept
     list_idle_p(proc, self.spinning);
     sched.lock.unlock();
     self.spinning = false;
-    if (!left.empty()) {
+    if (!left.empty())
         sched.global.push(left);
-        wake_if_needed();
-    }
+    // Also without work of our own: while we counted as spinning, others did not wake anybody.
+    sys::heavy_barrier();
+    if (any_work())
+        wake_one();
 }
 
 int set_procs(int n)

@@ -47,12 +47,6 @@ void ready(g_list& items) noexcept;
 /// Goes to the back of the queue.
 void yield() noexcept;
 
-/// A control block for a goroutine to be; see weft/detail/task.hpp for all three.
-[[nodiscard]] g* new_g();
-void start_g(g* item, detail::task_body body, detail::storage_life life, const attr* attributes,
-             const void* started_at);
-void drop_g(g* item) noexcept;
-
 /// What must be known of a goroutine after its body has run, when its control block may be somebody else's already.
 struct goroutine_end {
     char* stack_top;

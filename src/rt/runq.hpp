@@ -12,34 +12,36 @@ namespace weft::rt {
 
 struct g;
 
+template <std::uint32_t Capacity>
 class runq {
 public:
-    static constexpr std::uint32_t capacity = 256;
+    static constexpr std::uint32_t capacity = Capacity;
+    static_assert((capacity & (capacity - 1)) == 0, "head and tail wrap");
 
     /// Racy when called by others: a hint.
-    [[nodiscard]] std::uint32_t size() const noexcept
+    [[nodiscard]] WEFT_ALWAYS_INLINE std::uint32_t size() const noexcept
     {
         return tail_.load(base::memory_order_relaxed) - head_.load(base::memory_order_relaxed);
     }
-    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
-    [[nodiscard]] bool full() const noexcept { return size() >= capacity; }
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool full() const noexcept { return size() >= capacity; }
 
     /// Precondition: not full.
-    void push_back(g* item) noexcept
+    WEFT_ALWAYS_INLINE void push_back(g* item) noexcept
     {
         const std::uint32_t t = tail_.load(base::memory_order_relaxed);
         ring_[t % capacity] = item;
         tail_.store(t + 1, base::memory_order_release);
     }
     /// Precondition of both: not empty.
-    g* pop_front() noexcept
+    WEFT_ALWAYS_INLINE g* pop_front() noexcept
     {
         const std::uint32_t h = head_.load(base::memory_order_relaxed);
         g* const item = ring_[h % capacity];
         head_.store(h + 1, base::memory_order_relaxed);
         return item;
     }
-    g* pop_back() noexcept
+    WEFT_ALWAYS_INLINE g* pop_back() noexcept
     {
         const std::uint32_t t = tail_.load(base::memory_order_relaxed) - 1;
         tail_.store(t, base::memory_order_relaxed);

@@ -24,10 +24,12 @@ constinit scheduler sched;
 
 namespace {
 
-constexpr std::uint32_t fairness_period = 64;  // decisions between two looks at the shared queues; a power of two
+constexpr std::uint64_t fairness_period = 64;  // decisions between two looks at the shared queues; a power of two
 // So often (ns) the oldest fresh goroutine runs before newer ones. Not by count: each time costs a divided task its
 // depth-first order, and with it memory.
 constexpr std::int64_t oldest_period = 10'000'000;
+// A goroutine that runs for less (ns) than its cache lines take to move to another core is better left where it is.
+constexpr std::int64_t worth_moving = 300;
 
 [[noreturn]] void goroutine_main(void* argument);
 
@@ -64,53 +66,48 @@ WEFT_ALWAYS_INLINE void begin_run(m& self, g* next) noexcept
         give_stack_to(*self.proc, next);
     next->move_to(g_state::runnable, g_state::running);
     self.current = next;
-    self.proc->switches.add();
 }
 
-/// Leaves `from`, whose goroutine is `leaving` (null: g0), for `next` (null: g0). Returns when `from` is resumed, on
-/// whatever M that may be, with that M and inside its claim.
-WEFT_ALWAYS_INLINE m* switch_to(m* self, sys::context* from, g* next) noexcept
+/// The switch itself, once it is settled who runs next (null: g0).
+WEFT_ALWAYS_INLINE m* switch_plain(m* self, sys::context* from, g* next) noexcept
 {
-    const sys::context* to;
-    if (next != nullptr) {
-        begin_run(*self, next);
-        to = &next->ctx;
-    } else {
-        self->current = nullptr;
-        to = &self->g0;
-    }
-    // Between switches an M has no exception state: whoever leaves takes its own along.
-    sys::exception_globals kept{};
-    if (self->exceptions->any()) [[unlikely]] {
-        kept = *self->exceptions;
-        *self->exceptions = {};
-    }
     const int error = *self->errno_at;
     [[maybe_unused]] void* fake = nullptr;
-    if (next != nullptr)
+    const sys::context* to = &self->g0;
+    if (next != nullptr) {
+        to = &next->ctx;
         sys::before_switch(&fake, next->stack_top - stack_bytes(next->stack_class), stack_bytes(next->stack_class),
                            next->fiber);
-    else
+    } else {
         sys::before_switch(&fake, self->g0_low, self->g0_size, self->g0_fiber);
+    }
     self = static_cast<m*>(sys::switch_context(from, to, self));
     sys::after_switch(fake);
     *self->errno_at = error;
-    if (kept.any()) [[unlikely]]
-        *self->exceptions = kept;
     return self;
 }
 
-/// next_local(), but only what may run on `self` by a direct switch; null: through g0.
-WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
+/// The same inside a catch block or while unwinding.
+WEFT_NOINLINE m* switch_in_exception(m* self, sys::context* from, g* next) noexcept
 {
-    if (self.locked != nullptr) [[unlikely]]
-        return nullptr;
-    g* const next = next_local(*self.proc);
-    if (next != nullptr && (next->flags & g::locked) != 0) [[unlikely]] {
-        push_next(*self.proc, next);
-        return nullptr;
-    }
-    return next;
+    const sys::exception_globals kept = *self->exceptions;
+    *self->exceptions = {};
+    self = switch_plain(self, from, next);
+    *self->exceptions = kept;
+    return self;
+}
+
+/// Leaves `from` for `next` (null: g0). Returns when `from` is resumed, on whatever M that may be, with that M and
+/// inside its claim. Between switches an M has no exception state: whoever leaves takes its own along.
+WEFT_ALWAYS_INLINE m* switch_to(m* self, sys::context* from, g* next) noexcept
+{
+    if (next != nullptr)
+        begin_run(*self, next);
+    else
+        self->current = nullptr;
+    if (self->exceptions->any()) [[unlikely]]
+        return switch_in_exception(self, from, next);
+    return switch_plain(self, from, next);
 }
 
 /// The shared queues, the timers and a change of max_procs get their turn beside a P's own work.
@@ -120,15 +117,15 @@ WEFT_NOINLINE g* next_fair(p& proc) noexcept
     if (proc.id >= procs)
         return nullptr;  // find_runnable() retires the P
     const std::int64_t now = sys::monotonic_now();
+    proc.fine_grained.store(now - proc.fair_at < static_cast<std::int64_t>(fairness_period) * worth_moving,
+                            base::memory_order_relaxed);
+    proc.fair_at = now;
     fire_timers(proc, proc.timers, now);
     // One other P's timers as well: it may be retired, or run something long.
-    fire_timers(proc,
-                sched
-                    .at((proc.tick.load(base::memory_order_relaxed) / fairness_period) %
-                        sched.made.load(base::memory_order_acquire))
-                    .timers,
-                now);
-    if (g* const item = sched.global.take_share(procs, proc.ready))
+    const std::uint64_t turn = proc.tick.load(base::memory_order_relaxed) / fairness_period;
+    const std::uint32_t other = static_cast<std::uint32_t>(turn % sched.made.load(base::memory_order_acquire));
+    fire_timers(proc, sched.at(other).timers, now);
+    if (g* const item = sched.global.take(sched.global.share(procs), proc.ready))
         return item;
     if (!proc.fresh.empty() && now - proc.oldest_taken > oldest_period) {
         proc.oldest_taken = now;
@@ -142,15 +139,39 @@ WEFT_NOINLINE g* next_fair(p& proc) noexcept
     return proc.fresh.empty() ? nullptr : proc.fresh.pop_back();
 }
 
-/// A commit_fn for a goroutine that has ended: `argument` is the M that ran it.
+/// next_local(), inlined where it is hot.
+WEFT_ALWAYS_INLINE g* pick(p& proc) noexcept
+{
+    const std::uint64_t tick = proc.next_tick();
+    if (tick % fairness_period == 0) [[unlikely]]
+        return next_fair(proc);
+    if (g* const item = proc.take_next())
+        return item;
+    const bool fresh = !proc.fresh.empty();
+    if (!proc.ready.empty() && (!fresh || (tick & 1) != 0))
+        return proc.ready.pop_front();
+    return fresh ? proc.fresh.pop_back() : nullptr;
+}
+
+/// What `self` may run next by a direct switch; null: go through g0.
+WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
+{
+    if (self.locked != nullptr) [[unlikely]]
+        return nullptr;
+    g* const next = pick(*self.proc);
+    if (next != nullptr && (next->flags & g::locked) != 0) [[unlikely]] {
+        push_next(*self.proc, next);
+        return nullptr;
+    }
+    return next;
+}
+
+/// A commit_fn for a goroutine that has ended, for what can't be done while its stack is in use: `argument` is the M.
 bool release_stack(g*, void* argument) noexcept
 {
     m& self = *static_cast<m*>(argument);
     sys::delete_fiber(self.dead_fiber);
-    if (self.dead_class == default_stack_class)
-        self.proc->stacks.give(self.dead_stack);
-    else
-        give_stack(self.dead_stack, self.dead_class);
+    give_stack(self.dead_stack, self.dead_class);
     return true;
 }
 
@@ -159,25 +180,29 @@ WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
 {
     enter(self);
     self.proc->finished.add();
-    self.locked = nullptr;
-    *self.exceptions = {};
-    if (!end.kept) {
-        self.current->move_to(g_state::running, g_state::dead);
+    if (!end.kept)
         drop_inside(self, self.current);
-    }
-    self.current = nullptr;
+    if (self.locked != nullptr) [[unlikely]]
+        self.locked = nullptr;
     return next_direct(self);
 }
 
 /// Leaves the stack of an ended goroutine for good.
 [[noreturn]] WEFT_NOINLINE void leave_stack(m& self, const goroutine_end& end, g* next) noexcept
 {
-    self.dead_fiber = sys::this_fiber();
-    self.dead_stack = end.stack_top;
-    self.dead_class = end.stack_class;
-    self.commit = &release_stack;
-    self.commit_argument = &self;
+    if (end.stack_class == default_stack_class && !sys::thread_sanitizer) {
+        // Before the switch: inside the claim nobody else takes it, and a new goroutine that gets it at once writes
+        // nothing to it before it runs.
+        self.proc->stacks.give(end.stack_top);
+    } else {
+        self.dead_fiber = sys::this_fiber();
+        self.dead_stack = end.stack_top;
+        self.dead_class = end.stack_class;
+        self.commit = &release_stack;
+        self.commit_argument = &self;
+    }
     const sys::context* to = &self.g0;
+    self.current = nullptr;
     if (next != nullptr) {
         begin_run(self, next);
         to = &next->ctx;
@@ -287,23 +312,7 @@ void enter_slow(m& self) noexcept
 
 g* next_local(p& proc) noexcept
 {
-    const std::uint32_t tick = proc.next_tick();
-    if (tick % fairness_period == 0) [[unlikely]]
-        return next_fair(proc);
-    if (g* const item = proc.take_next())
-        return item;
-    const bool fresh = !proc.fresh.empty();
-    if (!proc.ready.empty() && (!fresh || (tick & 1) != 0))
-        return proc.ready.pop_front();
-    return fresh ? proc.fresh.pop_back() : nullptr;
-}
-
-void overflow(runq& ring) noexcept
-{
-    g_list out;
-    for (std::uint32_t n = runq::capacity / 2; n > 0; --n)
-        out.push_back(ring.pop_front());
-    sched.global.push(out);
+    return pick(proc);
 }
 
 bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept
@@ -497,6 +506,7 @@ void yield() noexcept
 void end_goroutine(const goroutine_end& end) noexcept
 {
     m& self = *this_m();
+    *self.exceptions = {};  // what was being unwound is not finished by a handler
     leave_stack(self, end, finish_run(self, end));
 }
 

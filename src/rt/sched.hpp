@@ -57,33 +57,40 @@ extern constinit scheduler sched;
 /// Begins or ends a section in which the M's P is not to be stolen from. Everything below wants to be called inside
 /// one, unless it says otherwise.
 void enter_slow(m& self) noexcept;
-inline void enter(m& self) noexcept
+WEFT_ALWAYS_INLINE void enter(m& self) noexcept
 {
     if (!self.own.try_enter()) [[unlikely]]
         enter_slow(self);
 }
-inline void leave(m& self) noexcept
+WEFT_ALWAYS_INLINE void leave(m& self) noexcept
 {
     self.own.exit();
 }
 /// The next goroutine of the P's own queues; also of the shared ones, each 64th time. Null: look in find.cpp.
 [[nodiscard]] g* next_local(p& proc) noexcept;
 /// Half of a full ring goes to the global queue, the oldest first.
-void overflow(runq& ring) noexcept;
+template <std::uint32_t N>
+WEFT_NOINLINE void overflow(p& proc, runq<N>& ring) noexcept
+{
+    g_list out;
+    for (std::uint32_t n = N / 2; n > 0; --n)
+        out.push_back(ring.pop_front());
+    sched.global.push(out, proc.fine_grained.load(base::memory_order_relaxed));
+}
 /// Queue a runnable goroutine on `proc`.
-inline void push_ready(p& proc, g* item) noexcept
+WEFT_ALWAYS_INLINE void push_ready(p& proc, g* item) noexcept
 {
     if (proc.ready.full()) [[unlikely]]
-        overflow(proc.ready);
+        overflow(proc, proc.ready);
     proc.ready.push_back(item);
 }
-inline void push_fresh(p& proc, g* item) noexcept
+WEFT_ALWAYS_INLINE void push_fresh(p& proc, g* item) noexcept
 {
     if (proc.fresh.full()) [[unlikely]]
-        overflow(proc.fresh);
+        overflow(proc, proc.fresh);
     proc.fresh.push_back(item);
 }
-inline void push_next(p& proc, g* item) noexcept
+WEFT_ALWAYS_INLINE void push_next(p& proc, g* item) noexcept
 {
     if (g* const former = proc.take_next())
         push_ready(proc, former);
@@ -95,8 +102,16 @@ inline void push_next(p& proc, g* item) noexcept
 bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept;
 /// Makes a goroutine runnable; the caller has won it (its state is waiting).
 void ready_inside(m& self, g* item) noexcept;
+/// The uncommon part of drop_inside().
+void drop_extra(g* item) noexcept;
 /// Puts a control block away; it belongs to nobody else.
-void drop_inside(m& self, g* item) noexcept;
+WEFT_ALWAYS_INLINE void drop_inside(m& self, g* item) noexcept
+{
+    if (item->extra != nullptr) [[unlikely]]
+        drop_extra(item);
+    item->state.store(g_state::dead, base::memory_order_relaxed);
+    self.proc->gs.give(item);
+}
 /// The loop of an M on g0. Never returns.
 [[noreturn]] void schedule(m& self) noexcept;
 
@@ -113,7 +128,7 @@ void sleep_without_p(m& self) noexcept;
 // --- wake.cpp
 /// After new work: wakes one M if there is an idle P and nobody looks for work. Callable anywhere.
 void wake_one() noexcept;
-inline void wake_if_needed() noexcept
+WEFT_ALWAYS_INLINE void wake_if_needed() noexcept
 {
     base::light_barrier();  // pairs with the heavy one of an M that goes idle (find.cpp)
     if (sched.idle.needs_waking()) [[unlikely]]
@@ -143,6 +158,9 @@ void retire_p(m& self) noexcept;
 int set_procs(int n) noexcept(false);
 
 // --- sysmon.cpp
+/// A spinning M goes to sleep although there is work, because it did not pay. Its count in the idle word stays, so that
+/// nobody is woken for such work, and sysmon takes it back with the check that is due then.
+void leave_spin_to_sysmon() noexcept;
 void start_sysmon() noexcept;
 void wake_sysmon() noexcept;
 

@@ -12,7 +12,7 @@ namespace weft::rt {
 namespace {
 
 /// Copies what `attributes` say into `item`. Throws std::invalid_argument, std::bad_alloc.
-void apply(g& item, const attr& attributes)
+WEFT_NOINLINE void apply(g& item, const attr& attributes)
 {
     const std::size_t size = attributes.stack_size;
     if (size < min_stack || size > max_stack)
@@ -26,8 +26,15 @@ void apply(g& item, const attr& attributes)
         item.extra = new g_extra{std::string(attributes.name)};
 }
 
-/// start_g() for those without a P.
-void start_outside(g* item) noexcept
+WEFT_NOINLINE void stock_ids(p& proc) noexcept
+{
+    constexpr std::uint64_t stock = 256;
+    proc.next_id = sched.ids.fetch_add(stock, base::memory_order_relaxed);
+    proc.end_id = proc.next_id + stock;
+}
+
+/// task_start() for those without a P.
+WEFT_NOINLINE void start_outside(g* item) noexcept
 {
     item->id = sched.ids.fetch_add(1, base::memory_order_relaxed);
     sched.started_outside.fetch_add(1, base::memory_order_relaxed);
@@ -37,8 +44,20 @@ void start_outside(g* item) noexcept
 
 }  // namespace
 
-g* new_g()
+void drop_extra(g* item) noexcept
 {
+    delete item->extra;
+    item->extra = nullptr;
+}
+
+}  // namespace weft::rt
+
+// The entry points themselves, not wrappers: they are the hot half of go().
+namespace weft::detail {
+
+void* task_new()
+{
+    using namespace rt;
     g* item;
     if (m* const self = this_m(); self != nullptr) [[likely]] {
         enter(*self);
@@ -51,25 +70,26 @@ g* new_g()
     if (item == nullptr)
         throw std::bad_alloc();
     if (sched.stopping.load(base::memory_order_relaxed)) [[unlikely]] {
-        drop_g(item);
+        task_drop(item->storage);
         throw std::runtime_error("weft: no goroutine can be started any more: the process is exiting");
     }
-    return item;
+    return item->storage;
 }
 
-void start_g(g* item, detail::task_body body, detail::storage_life life, const attr* attributes, const void* started_at)
+void task_start(void* storage, task_body body, storage_life life, const attr* attributes)
 {
+    using namespace rt;
+    g* const item = g::of_storage(storage);
     item->flags = g::no_stack;
     item->stack_class = default_stack_class;
-    item->extra = nullptr;
     if (attributes != nullptr)
         apply(*item, *attributes);
-    if (life == detail::storage_life::kept)
+    if (life == storage_life::kept)
         item->flags |= g::kept;
     item->body = body;
     item->lock_depth = 0;
-    item->started_at = started_at;
-    item->move_to(g_state::idle, g_state::runnable);
+    item->started_at = __builtin_return_address(0);
+    item->move_to(g_state::dead, g_state::runnable);
     m* const self = this_m();
     if (self == nullptr) {
         start_outside(item);
@@ -77,40 +97,31 @@ void start_g(g* item, detail::task_body body, detail::storage_life life, const a
     }
     enter(*self);
     p& proc = *self->proc;
-    if (proc.next_id == proc.end_id) [[unlikely]] {
-        constexpr std::uint64_t stock = 256;
-        proc.next_id = sched.ids.fetch_add(stock, base::memory_order_relaxed);
-        proc.end_id = proc.next_id + stock;
-    }
+    if (proc.next_id == proc.end_id) [[unlikely]]
+        stock_ids(proc);
     item->id = proc.next_id++;
     proc.started.add();
     push_fresh(proc, item);
-    wake_if_needed();
+    // One alone will run as soon as we park, and if we do not, sysmon gets it stolen: as with runnext, waking another M
+    // for it costs more than it gains nearly always.
+    if (proc.fresh.size() > 1 || !proc.ready.empty())
+        wake_if_needed();
     leave(*self);
 }
 
-void drop_inside(m& self, g* item) noexcept
+void task_drop(void* storage) noexcept
 {
-    if (item->extra != nullptr) [[unlikely]] {
-        delete item->extra;
-        item->extra = nullptr;
-    }
-    item->state.store(g_state::idle, base::memory_order_relaxed);
-    self.proc->gs.give(item);
-}
-
-void drop_g(g* item) noexcept
-{
+    using namespace rt;
+    g* const item = g::of_storage(storage);
     if (m* const self = this_m(); self != nullptr) {
         enter(*self);
         drop_inside(*self, item);
         leave(*self);
         return;
     }
-    delete item->extra;
-    item->extra = nullptr;
-    item->state.store(g_state::idle, base::memory_order_relaxed);
+    drop_extra(item);
+    item->state.store(g_state::dead, base::memory_order_relaxed);
     give_global_g(item);
 }
 
-}  // namespace weft::rt
+}  // namespace weft::detail

@@ -55,7 +55,7 @@ runtime_stats stats()
         s.queued += proc.queued() + (proc.has_next() ? 1U : 0U);
         s.cached_stacks += proc.stacks.size();
         running_ps += proc.state.load(base::memory_order_relaxed) == rt::p_state::running ? 1U : 0U;
-        out.switches += proc.switches.read();
+        out.switches += proc.tick.load(base::memory_order_relaxed);
         out.parks += proc.parks.read();
         out.steals += proc.steals.read();
         out.stolen += proc.stolen.read();

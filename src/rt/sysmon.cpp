@@ -1,10 +1,11 @@
 // sysmon: a thread without a P that watches the Ps.
 //
-// What it does today: a goroutine that was readied into runnext and whose waker does not park, while another P is
-// idle, is opened to thieves. (Readying into an empty runnext wakes nobody: nearly always the waker parks within
-// a microsecond, and waking an M costs more than that.)
+// What it does today: a goroutine that was readied into an empty runnext, or started with nothing else queued, wakes
+// nobody: nearly always its maker parks within a microsecond, and waking an M costs more than that. When its maker
+// does not park, and another P is idle, sysmon sees to it that it is stolen.
 // It sleeps 50 us to 1 ms between looks while some Ps are busy and some are idle, and for good while none is busy.
 #include "rt/sched.hpp"
+#include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
 #include "sys/thread.hpp"
@@ -20,15 +21,18 @@ constexpr std::int64_t nothing_to_do_nap = 10'000'000;  // ns; all Ps are busy: 
 base::atomic<bool> running{false};
 base::atomic<std::uint32_t> deep_sleep{0};  ///< futex word: 1 = sleeps until somebody takes a P
 
+base::atomic<std::uint32_t> left_spins{0};
+
 /// True: somebody was helped.
-bool look(std::array<std::uint32_t, max_procs_limit>& ticks) noexcept
+bool look(std::array<std::uint64_t, max_procs_limit>& ticks) noexcept
 {
     bool helped = false;
     const std::uint32_t made = sched.made.load(base::memory_order_acquire);
     for (std::uint32_t i = 0; i < made; ++i) {
         p& proc = sched.at(i);
-        const std::uint32_t tick = proc.tick.load(base::memory_order_relaxed);
-        if (proc.state.load(base::memory_order_relaxed) == p_state::running && tick == ticks[i] && proc.has_next()) {
+        const std::uint64_t tick = proc.tick.load(base::memory_order_relaxed);
+        if (proc.state.load(base::memory_order_relaxed) == p_state::running && tick == ticks[i] &&
+            (proc.has_next() || proc.queued() != 0)) {
             proc.stale_next.store(tick, base::memory_order_relaxed);
             wake_one();
             helped = true;
@@ -36,6 +40,19 @@ bool look(std::array<std::uint32_t, max_procs_limit>& ticks) noexcept
         ticks[i] = tick;
     }
     return helped;
+}
+
+/// What leave_spin_to_sysmon() has promised.
+void take_spins_back() noexcept
+{
+    std::uint32_t n = left_spins.exchange(0, base::memory_order_acq_rel);
+    if (n == 0)
+        return;
+    for (; n > 0; --n)
+        sched.idle.end_spin();
+    sys::heavy_barrier();  // as found() in find.cpp
+    if (any_work())
+        wake_one();
 }
 
 /// How many Ps are busy. Retired ones that still run count as well.
@@ -50,14 +67,15 @@ std::uint32_t busy() noexcept
 
 void* sysmon_main(void*) noexcept
 {
-    static std::array<std::uint32_t, max_procs_limit> ticks{};
+    static std::array<std::uint64_t, max_procs_limit> ticks{};
     sys::precise_sleep();
     std::int64_t nap = shortest_nap;
     while (!sched.stopping.load(base::memory_order_relaxed)) {
+        take_spins_back();
         if (busy() == 0) {
             deep_sleep.store(1, base::memory_order_seq_cst);
             // Pairs with wake_sysmon(): a P that was taken before this second look is seen by it.
-            if (busy() == 0)
+            if (busy() == 0 && left_spins.load(base::memory_order_seq_cst) == 0)
                 sys::futex_wait(deep_sleep, 1);
             deep_sleep.store(0, base::memory_order_relaxed);
             nap = shortest_nap;
@@ -75,6 +93,14 @@ void start_sysmon() noexcept
 {
     if (!running.exchange(true) && sys::start_thread("weft-sysmon", &sysmon_main, nullptr) != 0)
         running.store(false);  // goes without; tried again at the next change of max_procs
+}
+
+void leave_spin_to_sysmon() noexcept
+{
+    left_spins.fetch_add(1, base::memory_order_seq_cst);
+    wake_sysmon();
+    if (!running.load(base::memory_order_relaxed))
+        take_spins_back();  // no thread could be started for it
 }
 
 void wake_sysmon() noexcept

@@ -167,17 +167,23 @@ void unlist_idle_m(m& self) noexcept
 
 void wake_one() noexcept
 {
-    if (sched.stopping.load(base::memory_order_relaxed) || !sched.idle.begin_wake())
-        return;
-    sched.lock.lock();
-    p* const proc = take_idle_p(false);
-    sched.lock.unlock();
-    if (proc == nullptr) {
+    while (!sched.stopping.load(base::memory_order_relaxed) && sched.idle.begin_wake()) {
+        sched.lock.lock();
+        p* const proc = take_idle_p(false);
+        sched.lock.unlock();
+        if (proc != nullptr) {
+            if (const int error = run_searcher(*proc); error != 0)
+                warn_of_threads(error);
+            return;
+        }
+        // Our count has kept others from waking somebody for what they pushed meanwhile; as found() in find.cpp.
         sched.idle.end_spin();
-        return;
+        if (!sched.idle.needs_waking())
+            return;
+        sys::heavy_barrier();
+        if (!any_work())
+            return;
     }
-    if (const int error = run_searcher(*proc); error != 0)
-        warn_of_threads(error);
 }
 
 void give_p_away(m& self) noexcept

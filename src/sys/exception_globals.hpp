@@ -2,13 +2,15 @@
 // of uncaught ones. A goroutine that parks inside a catch block or while unwinding must take it along.
 #pragma once
 
+#include <cstdint>
+
 namespace weft::sys {
 
 struct exception_globals {
     void* caught;
     unsigned int uncaught;
 
-    [[nodiscard]] bool any() const noexcept { return caught != nullptr || uncaught != 0; }
+    [[nodiscard]] bool any() const noexcept { return (reinterpret_cast<std::uintptr_t>(caught) | uncaught) != 0; }
 };
 
 /// Those of the calling thread; the address is good for the thread's life.

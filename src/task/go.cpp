@@ -10,25 +10,6 @@
 
 namespace weft {
 
-namespace detail {
-
-void* task_new()
-{
-    return rt::new_g()->storage;
-}
-
-void task_start(void* storage, task_body run, storage_life life, const attr* attributes)
-{
-    rt::start_g(rt::g::of_storage(storage), run, life, attributes, __builtin_return_address(0));
-}
-
-void task_drop(void* storage) noexcept
-{
-    rt::drop_g(rt::g::of_storage(storage));
-}
-
-}  // namespace detail
-
 namespace {
 
 // exit_goroutine() is a forced unwind, as pthread_exit() is (Itanium C++ ABI, Exception Handling, 1.3): destructors
