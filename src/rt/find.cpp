@@ -12,9 +12,10 @@ namespace weft::rt {
 
 namespace {
 
-// Whether stealing pays. Where goroutines run for less time than it takes to move them (fine_grained) a thief takes only
-// the oldest one. If that was the root of a divided task, it is busy for long and comes back for another. If not, it is
-// back within `worthwhile`; after a few times it sleeps although there is work, and sysmon has it tried again later.
+// Whether stealing pays. Where goroutines run for less time than it takes to move them (fine_grained) a thief takes
+// only the oldest one. If that was the root of a divided task, it is busy for long and comes back for another. If not,
+// it is back within `worthwhile`; after a few times it sleeps although there is work, and sysmon has it tried again
+// later.
 constexpr std::int64_t worthwhile = 3'000;  // ns: some times the cost of a steal
 constexpr std::uint32_t wasted_most = 3;
 
@@ -31,8 +32,7 @@ std::uint32_t take_oldest(runq<N>& from, runq<N>& to, bool fine) noexcept
 g* take_from(p& victim, p& mine) noexcept
 {
     const bool fine = victim.fine_grained.load(base::memory_order_relaxed);
-    const std::uint32_t n =
-        take_oldest(victim.ready, mine.ready, fine) + take_oldest(victim.fresh, mine.fresh, fine);
+    const std::uint32_t n = take_oldest(victim.ready, mine.ready, fine) + take_oldest(victim.fresh, mine.fresh, fine);
     g* item = nullptr;
     if (n > 0) {
         item = mine.ready.empty() ? mine.fresh.pop_front() : mine.ready.pop_front();
@@ -212,7 +212,8 @@ void go_idle(m& self) noexcept
 g* look_elsewhere(m& self, std::int64_t now) noexcept
 {
     const std::uint32_t procs = sched.procs.load(base::memory_order_relaxed);
-    const bool fine = sched.global.fine_grained() && procs > 1 && !self.proc->fine_grained.load(base::memory_order_relaxed);
+    const bool fine =
+        sched.global.fine_grained() && procs > 1 && !self.proc->fine_grained.load(base::memory_order_relaxed);
     if (fine && self.wasted_steals >= wasted_most && self.spinning)
         return nullptr;
     g* item = sched.global.take(fine ? 1 : sched.global.share(procs), self.proc->ready);

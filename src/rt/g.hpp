@@ -114,9 +114,9 @@ private:
     void unload() noexcept;
 
     g* loaded_ = nullptr;
-    std::uint32_t count_ = 0;    ///< in loaded_
+    std::uint32_t count_ = 0;  ///< in loaded_
     std::uint32_t fresh_count_ = 0;
-    g* spare_ = nullptr;         ///< null or `magazine` items
+    g* spare_ = nullptr;  ///< null or `magazine` items
     g* fresh_ = nullptr;
 };
 

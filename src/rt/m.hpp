@@ -33,13 +33,13 @@ struct alignas(base::cache_line) m {
     sys::context g0{};  ///< the scheduler's loop, on the thread's own stack
 
     // -- by the M itself
-    g* locked = nullptr;         ///< the goroutine that has this thread for itself
-    g* handed = nullptr;         ///< = locked, runnable again; set with handed_proc by whoever found it
-    p* handed_proc = nullptr;    ///< the P to run it with
-    bool spinning = false;       ///< counted in idle_word
+    g* locked = nullptr;              ///< the goroutine that has this thread for itself
+    g* handed = nullptr;              ///< = locked, runnable again; set with handed_proc by whoever found it
+    p* handed_proc = nullptr;         ///< the P to run it with
+    bool spinning = false;            ///< counted in idle_word
     std::int64_t stole_at = 0;        ///< when it last got work from elsewhere, ns; 0: not since it was out of work
     std::uint32_t wasted_steals = 0;  ///< in a row; find.cpp
-    char* dead_stack = nullptr;  ///< of the goroutine that has just ended; released after the switch
+    char* dead_stack = nullptr;       ///< of the goroutine that has just ended; released after the switch
     void* dead_fiber = nullptr;
     std::uint8_t dead_class = 0;
     void* g0_fiber = nullptr;

@@ -29,8 +29,9 @@ struct alignas(base::cache_line) p {
     base::atomic<std::uint64_t> tick{0};  ///< scheduling decisions. Both are looked at by sysmon
     const std::uint32_t id;
     runq<256> ready;  ///< readied and yielded ones: first in, first out
-    runq<1024> fresh;  ///< never run yet: the owner takes the newest (its data is hot, and forked work stays depth-first),
-                 ///< thieves the oldest (the largest part of a divided task), the owner too from time to time
+    runq<1024>
+        fresh;  ///< never run yet: the owner takes the newest (its data is hot, and forked work stays depth-first),
+                ///< thieves the oldest (the largest part of a divided task), the owner too from time to time
     g_cache gs;
     stack_cache stacks;
     std::int64_t fair_at = 0;       ///< when the shared queues last had their turn; ns
@@ -58,7 +59,10 @@ struct alignas(base::cache_line) p {
 
     static constexpr std::uint64_t no_tick = ~std::uint64_t{0};
 
-    [[nodiscard]] WEFT_ALWAYS_INLINE bool has_next() const noexcept { return runnext.load(base::memory_order_relaxed) != nullptr; }
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool has_next() const noexcept
+    {
+        return runnext.load(base::memory_order_relaxed) != nullptr;
+    }
     [[nodiscard]] WEFT_ALWAYS_INLINE g* take_next() noexcept
     {
         g* const item = runnext.load(base::memory_order_relaxed);

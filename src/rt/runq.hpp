@@ -27,13 +27,22 @@ public:
     [[nodiscard]] WEFT_ALWAYS_INLINE bool full() const noexcept { return size() >= capacity; }
 
     /// Precondition: not full.
-    WEFT_ALWAYS_INLINE void push_back(g* item) noexcept
+    WEFT_ALWAYS_INLINE void push_back(g* item) noexcept { put(tail_.load(base::memory_order_relaxed), item); }
+    /// push_back() if there is room; the size afterwards, 0 when it was full.
+    [[nodiscard]] WEFT_ALWAYS_INLINE std::uint32_t try_push_back(g* item) noexcept
     {
         const std::uint32_t t = tail_.load(base::memory_order_relaxed);
-        ring_[t % capacity] = item;
-        tail_.store(t + 1, base::memory_order_release);
+        const std::uint32_t n = t - head_.load(base::memory_order_relaxed);
+        if (n >= capacity) [[unlikely]]
+            return 0;
+        put(t, item);
+        return n + 1;
     }
-    /// Precondition of both: not empty.
+    /// Precondition of these: not empty.
+    [[nodiscard]] WEFT_ALWAYS_INLINE g* front() const noexcept
+    {
+        return ring_[head_.load(base::memory_order_relaxed) % capacity];
+    }
     WEFT_ALWAYS_INLINE g* pop_front() noexcept
     {
         const std::uint32_t h = head_.load(base::memory_order_relaxed);
@@ -47,6 +56,17 @@ public:
         tail_.store(t, base::memory_order_relaxed);
         return ring_[t % capacity];
     }
+    /// push_back(item), then pop_front(), for a ring that is not empty: never overflows.
+    WEFT_ALWAYS_INLINE g* rotate(g* item) noexcept
+    {
+        const std::uint32_t h = head_.load(base::memory_order_relaxed);
+        const std::uint32_t t = tail_.load(base::memory_order_relaxed);
+        g* const first = ring_[h % capacity];
+        ring_[t % capacity] = item;
+        head_.store(h + 1, base::memory_order_relaxed);
+        tail_.store(t + 1, base::memory_order_release);
+        return first;
+    }
     /// Moves the `n` oldest to the back of `to`; there must be as many, and room for them.
     void move_front(runq& to, std::uint32_t n) noexcept
     {
@@ -55,6 +75,12 @@ public:
     }
 
 private:
+    WEFT_ALWAYS_INLINE void put(std::uint32_t at, g* item) noexcept
+    {
+        ring_[at % capacity] = item;
+        tail_.store(at + 1, base::memory_order_release);
+    }
+
     base::atomic<std::uint32_t> head_{0};
     base::atomic<std::uint32_t> tail_{0};
     std::array<g*, capacity> ring_{};

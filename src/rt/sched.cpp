@@ -491,9 +491,17 @@ void yield() noexcept
     }
     g* const me = self->current;
     enter(*self);
+    p& proc = *self->proc;
     me->move_to(g_state::running, g_state::runnable);
-    push_ready(*self->proc, me);
-    g* const next = next_direct(*self);
+    g* next;
+    // The common case at once: only others that have yielded or were readied.
+    if (!proc.ready.empty() && proc.fresh.empty() && !proc.has_next() && self->locked == nullptr &&
+        (proc.next_tick() % fairness_period) != 0 && (proc.ready.front()->flags & g::locked) == 0) [[likely]] {
+        next = proc.ready.rotate(me);
+    } else {
+        push_ready(proc, me);
+        next = next_direct(*self);
+    }
     if (next == me) {
         me->move_to(g_state::runnable, g_state::running);
     } else {

@@ -80,15 +80,20 @@ WEFT_NOINLINE void overflow(p& proc, runq<N>& ring) noexcept
 /// Queue a runnable goroutine on `proc`.
 WEFT_ALWAYS_INLINE void push_ready(p& proc, g* item) noexcept
 {
-    if (proc.ready.full()) [[unlikely]]
+    if (proc.ready.try_push_back(item) == 0) [[unlikely]] {
         overflow(proc, proc.ready);
-    proc.ready.push_back(item);
+        proc.ready.push_back(item);
+    }
 }
-WEFT_ALWAYS_INLINE void push_fresh(p& proc, g* item) noexcept
+/// Returns how many there are now.
+WEFT_ALWAYS_INLINE std::uint32_t push_fresh(p& proc, g* item) noexcept
 {
-    if (proc.fresh.full()) [[unlikely]]
+    std::uint32_t n = proc.fresh.try_push_back(item);
+    if (n == 0) [[unlikely]] {
         overflow(proc, proc.fresh);
-    proc.fresh.push_back(item);
+        n = proc.fresh.try_push_back(item);
+    }
+    return n;
 }
 WEFT_ALWAYS_INLINE void push_next(p& proc, g* item) noexcept
 {

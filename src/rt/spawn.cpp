@@ -101,10 +101,10 @@ void task_start(void* storage, task_body body, storage_life life, const attr* at
         stock_ids(proc);
     item->id = proc.next_id++;
     proc.started.add();
-    push_fresh(proc, item);
+    const std::uint32_t queued = push_fresh(proc, item);
     // One alone will run as soon as we park, and if we do not, sysmon gets it stolen: as with runnext, waking another M
     // for it costs more than it gains nearly always.
-    if (proc.fresh.size() > 1 || !proc.ready.empty())
+    if (queued > 1 || !proc.ready.empty())
         wake_if_needed();
     leave(*self);
 }

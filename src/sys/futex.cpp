@@ -11,13 +11,31 @@ namespace weft::sys {
 
 static_assert(sizeof(base::atomic<std::uint32_t>) == 4, "the kernel sees a plain 32-bit word");
 
+namespace {
+
+/// A plain thread keeps its errno over a wait, as a goroutine does.
+class keep_errno {
+public:
+    keep_errno() noexcept : kept_(errno) {}
+    ~keep_errno() { errno = kept_; }
+    keep_errno(const keep_errno&) = delete;
+    keep_errno& operator=(const keep_errno&) = delete;
+
+private:
+    int kept_;
+};
+
+}  // namespace
+
 void futex_wait(const base::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept
 {
+    const keep_errno kept;
     syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
 }
 
 bool futex_wait_until(const base::atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t deadline) noexcept
 {
+    const keep_errno kept;
     constexpr std::int64_t second = 1'000'000'000;
     if (deadline < 0)
         deadline = 0;
@@ -29,6 +47,7 @@ bool futex_wait_until(const base::atomic<std::uint32_t>& word, std::uint32_t exp
 
 void futex_wake(const base::atomic<std::uint32_t>* word, int count) noexcept
 {
+    const keep_errno kept;
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
