@@ -3,8 +3,6 @@
 // It starts at the first run() or go(). It stops when the process exits: a handler of atexit() takes every M out of
 // the game (claim::stop_for_good), so that static destructors run with no goroutine beside them. The handler is
 // registered again at the end of each run(), so that it comes before the destructors of what main's goroutine has made.
-#include <pthread.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -121,7 +119,7 @@ void start(const options& opt)
     if (!registered) {
         registered = true;
         std::atexit(&stop_at_exit);
-        pthread_atfork(nullptr, nullptr, &in_forked_child);
+        sys::at_fork_in_child(&in_forked_child);
     }
 }
 

@@ -65,7 +65,9 @@ guard_kind init_guards(bool forbid_markers) noexcept
     guards = guard_kind::prot_none;
     void* const probe = forbid_markers ? nullptr : map(base::page_size);
     if (probe != nullptr) {
-        if (madvise(probe, base::page_size, MADV_GUARD_INSTALL) == 0)
+        // An emulator (qemu-user) may answer every advice with success and do nothing: such a one also takes nonsense.
+        constexpr int nonsense = 9999;
+        if (madvise(probe, base::page_size, nonsense) != 0 && madvise(probe, base::page_size, MADV_GUARD_INSTALL) == 0)
             guards = guard_kind::marker;
         munmap(probe, base::page_size);
     }

@@ -47,6 +47,11 @@ void yield_thread() noexcept
     sched_yield();
 }
 
+void at_fork_in_child(void (*hook)()) noexcept
+{
+    (void)pthread_atfork(nullptr, nullptr, hook);
+}
+
 __attribute__((noinline)) int* errno_location() noexcept
 {
     int* const at = &errno;

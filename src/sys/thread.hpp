@@ -23,6 +23,9 @@ void precise_sleep() noexcept;
 /// Gives the CPU to another thread.
 void yield_thread() noexcept;
 
+/// Has `hook` called in the child of every fork(), by its only thread.
+void at_fork_in_child(void (*hook)()) noexcept;
+
 /// Where the calling thread's errno is; good for the thread's life. Never call it from code that may be inlined into a
 /// goroutine: the compiler may keep the address across a switch.
 int* errno_location() noexcept;
