@@ -18,8 +18,8 @@
 
 namespace weft {
 
-/// A goroutine with the members and meaning of std::jthread: the destructor requests a stop and joins. An exception
-/// that leaves the function is a panic.
+/// A goroutine with the members and meaning of std::jthread: the destructor requests a stop and joins, except while the
+/// process exits, when goroutines have stopped already. An exception that leaves the function is a panic.
 class jthread {
 public:
     /// Identifies a jthread while it is joinable; the default id belongs to none.
@@ -104,7 +104,8 @@ private:
     {
         if (joinable()) {
             request_stop();
-            done_.wait();
+            if (!detail::runtime_stopped())  // while the process exits nothing would ever end the wait
+                done_.wait();
             done_ = {};
         }
     }

@@ -22,6 +22,9 @@ struct options {
 };
 
 namespace detail {
+/// Whether process exit has begun and goroutines have stopped.
+[[nodiscard]] WEFT_API bool runtime_stopped() noexcept;
+
 /// Around each run(): checks where it is called and with what, and starts the runtime.
 struct run_scope {
     WEFT_API explicit run_scope(const options& opt);

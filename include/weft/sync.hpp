@@ -47,10 +47,9 @@ public:
 
 private:
     enum : std::uint8_t {
-        none = 0,         ///< nobody parked
-        waiting = 1,      ///< somebody parked, and nobody on the way to try again: an unlock must wake one
-        waking = 2,       ///< a woken one is on its way; nobody else is parked
-        waking_more = 3,  ///< a woken one is on its way, and others are parked
+        none = 0,     ///< nobody parked
+        waiting = 1,  ///< somebody parked, and nobody on the way to try again: an unlock must wake one
+        waking = 2,   ///< a woken one is on its way; others may be parked
     };
     WEFT_API void lock_slow();
     WEFT_API void unlock_slow();

@@ -69,11 +69,26 @@ void check_options(const options& opt)
                                     "; it must be 1 or more");
 }
 
+/// exit() was called on a goroutine. It alone goes on, as if it were a plain thread: what it waits for is not run by
+/// the scheduler any more, and what is queued behind it never runs.
+void stop_all_but(m& self) noexcept
+{
+    static g_list abandoned;
+    self.current->flags |= g::a_thread;
+    enter(self);
+    take_all(*self.proc, abandoned);
+    leave(self);
+}
+
 void stop_at_exit() noexcept
 {
-    if (sched.stopping.exchange(true))
-        return;
     m* const self = this_m();
+    g* nobody = nullptr;
+    if (!sched.exiting.compare_exchange_strong(nobody, self != nullptr ? self->current : this_thread_g()))
+        return;
+    sched.stopping.store(true);
+    if (self != nullptr)
+        stop_all_but(*self);
     std::uint32_t claimed = 0;
     const std::uint32_t made = sched.made.load(base::memory_order_acquire);
     for (std::uint32_t i = 0; i < made; ++i) {
@@ -86,7 +101,7 @@ void stop_at_exit() noexcept
         proc.steal_lock.unlock();
     }
     // Each meets the stop at its next call of ours, which a goroutine that computes or blocks may not make soon.
-    constexpr std::int64_t patience = 20'000'000;  // ns
+    constexpr std::int64_t patience = 100'000'000;  // ns; some time slices of a loaded machine
     const std::int64_t until = sys::monotonic_now() + patience;
     while (sched.stopped.load(base::memory_order_acquire) < claimed && sys::monotonic_now() < until)
         sys::yield_thread();
@@ -151,6 +166,11 @@ void ensure_started(const options& opt)
 namespace weft {
 
 namespace detail {
+
+bool runtime_stopped() noexcept
+{
+    return rt::sched.stopping.load(base::memory_order_relaxed);
+}
 
 run_scope::run_scope(const options& opt)
 {

@@ -125,6 +125,7 @@ bool take_p_back(m& self) noexcept
     if (proc == nullptr)
         return false;
     unlist_idle_m(self);
+    self.note.store(m::asleep, base::memory_order_relaxed);  // a poke that came too late; there can't be another one
     own_p(self, *proc);
     self.spinning = true;
     return true;

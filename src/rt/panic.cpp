@@ -68,7 +68,7 @@ void on_unhandled(void* exception)
 }
 
 /// In the SIGSEGV handler.
-bool on_fault(void* address)
+bool on_fault(std::uintptr_t address, std::uintptr_t stack_pointer)
 {
     const m* const self = this_m();
     if (self == nullptr || self->current == nullptr)
@@ -76,8 +76,12 @@ bool on_fault(void* address)
     const g& me = *self->current;
     const std::size_t size = stack_bytes(me.stack_class);
     const auto low = reinterpret_cast<std::uintptr_t>(me.stack_top) - size;
-    const auto at = reinterpret_cast<std::uintptr_t>(address);
-    if (at < low || at >= low + stack_guard_bytes(me.stack_class))
+    const std::uintptr_t usable = low + stack_guard_bytes(me.stack_class);
+    // In the guard; or a frame so large that it has jumped over it: then the stack pointer is below our stack.
+    constexpr std::uintptr_t jump = std::uintptr_t{1} << 30;
+    const bool overflow =
+        (address >= low && address < usable) || (stack_pointer < usable && stack_pointer + jump > low);
+    if (!overflow)
         return false;
     const title who(me);
     base::report(

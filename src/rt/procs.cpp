@@ -51,16 +51,21 @@ p* take_idle_p(bool to_spin) noexcept
     return proc;
 }
 
+void take_all(p& proc, g_list& out) noexcept
+{
+    if (g* const next = proc.take_next())
+        out.push_back(next);
+    while (!proc.ready.empty())
+        out.push_back(proc.ready.pop_front());
+    while (!proc.fresh.empty())
+        out.push_back(proc.fresh.pop_front());
+}
+
 void retire_p(m& self) noexcept
 {
     p& proc = *self.proc;
     g_list left;
-    if (g* const next = proc.take_next())
-        left.push_back(next);
-    while (!proc.ready.empty())
-        left.push_back(proc.ready.pop_front());
-    while (!proc.fresh.empty())
-        left.push_back(proc.fresh.pop_front());
+    take_all(proc, left);
     disown_p(self, proc);
     sched.lock.lock();
     // Put on the idle list when max_procs has grown again meanwhile.

@@ -114,8 +114,8 @@ WEFT_ALWAYS_INLINE m* switch_to(m* self, sys::context* from, g* next) noexcept
 WEFT_NOINLINE g* next_fair(p& proc) noexcept
 {
     const std::uint32_t procs = sched.procs.load(base::memory_order_relaxed);
-    if (proc.id >= procs)
-        return nullptr;  // find_runnable() retires the P
+    if (proc.id >= procs || sched.stopping.load(base::memory_order_relaxed))
+        return nullptr;  // find_runnable() retires the P, or stops
     const std::int64_t now = sys::monotonic_now();
     proc.fine_grained.store(now - proc.fair_at < static_cast<std::int64_t>(fairness_period) * worth_moving,
                             base::memory_order_relaxed);
@@ -262,6 +262,21 @@ bool thread_was_readied(const g* self) noexcept
     return self->awake.load(base::memory_order_acquire) != 0;  // pairs with ready()
 }
 
+/// Sleeps once, without a deadline.
+void block_thread(const g* self) noexcept
+{
+    if (sched.exiting.load(base::memory_order_relaxed) != self) [[likely]] {
+        sys::futex_wait(self->awake, 0);
+        return;
+    }
+    // Static destructors and exit handlers: goroutines have stopped, only another plain thread could still wake us.
+    constexpr std::int64_t patience = 10'000'000'000;  // ns
+    if (!sys::futex_wait_until(self->awake, 0, sys::monotonic_now() + patience) && !thread_was_readied(self))
+        base::fatal(
+            "while the process exits, a static destructor or an exit handler has waited for 10 s for what only a "
+            "goroutine could do; they have stopped. Join them before main returns or exit is called");
+}
+
 /// A commit_fn for park_until(): `argument` is the deadline_wait.
 bool publish_and_arm(g*, void* argument) noexcept
 {
@@ -389,7 +404,7 @@ void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
     if ((me->flags & g::a_thread) != 0) {
         if (park_thread_commit(me, commit, argument)) {
             while (!thread_was_readied(me))
-                sys::futex_wait(me->awake, 0);
+                block_thread(me);
             thread_resumed(me);
         }
         return;
@@ -424,7 +439,7 @@ bool park_until(deadline_wait& wait, wait_reason why) noexcept
         bool waiting = true;
         while (!thread_was_readied(me)) {
             if (!waiting || wait.alarm.when == never)
-                sys::futex_wait(me->awake, 0);
+                block_thread(me);
             else if (!sys::futex_wait_until(me->awake, 0, wait.alarm.when)) {
                 if (wait.alarm.expire(wait.alarm) != nullptr)
                     break;
@@ -498,6 +513,8 @@ void yield() noexcept
     if (!proc.ready.empty() && proc.fresh.empty() && !proc.has_next() && self->locked == nullptr &&
         (proc.next_tick() % fairness_period) != 0 && (proc.ready.front()->flags & g::locked) == 0) [[likely]] {
         next = proc.ready.rotate(me);
+    } else if (sched.stopping.load(base::memory_order_relaxed)) {
+        next = me;  // the exit handlers run on this goroutine, and nothing beside it
     } else {
         push_ready(proc, me);
         next = next_direct(*self);

@@ -40,6 +40,8 @@ struct scheduler {
     std::uint32_t ms = 0;                    ///< guarded by lock; Ms that exist
     std::uint32_t max_ms = 0;                ///< options::max_threads
     base::atomic<std::uint32_t> stopped{0};  ///< Ms that have met the stop
+    /// Who runs the exit handlers: a goroutine, from then on treated as a plain thread, or what stands for a thread.
+    base::atomic<g*> exiting{nullptr};
 
     base::counter handoffs;                          ///< written under lock
     base::counter wakeups;                           ///< written under lock
@@ -157,6 +159,8 @@ void disown_p(m& self, p& proc) noexcept;  ///< the reverse
 // Under sched.lock:
 void list_idle_p(p& proc, bool was_spinning) noexcept;
 [[nodiscard]] p* take_idle_p(bool to_spin) noexcept;  ///< null: none. Its state is then running.
+/// Empties the queues of `proc`, which the caller owns.
+void take_all(p& proc, g_list& out) noexcept;
 /// The P of `self` is beyond max_procs: moves its work to the global queue and gives it up.
 void retire_p(m& self) noexcept;
 /// Sets the number of Ps; the former one.

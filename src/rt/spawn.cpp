@@ -70,6 +70,8 @@ void* task_new()
     if (item == nullptr)
         throw std::bad_alloc();
     if (sched.stopping.load(base::memory_order_relaxed)) [[unlikely]] {
+        if (on_goroutine() && current() != sched.exiting.load(base::memory_order_relaxed))
+            stop_here();  // one of those that have not met the stop yet
         task_drop(item->storage);
         throw std::runtime_error("weft: no goroutine can be started any more: the process is exiting");
     }

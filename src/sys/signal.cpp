@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -40,7 +41,14 @@ void chain(int signal, siginfo_t* info, void* context) noexcept
 
 void handle(int signal, siginfo_t* info, void* context) noexcept
 {
-    if (info->si_code > 0 && on_fault != nullptr && on_fault(info->si_addr))
+    const ucontext_t& where = *static_cast<const ucontext_t*>(context);
+#if defined(__x86_64__)
+    const auto stack_pointer = static_cast<std::uintptr_t>(where.uc_mcontext.gregs[REG_RSP]);
+#else
+    const auto stack_pointer = static_cast<std::uintptr_t>(where.uc_mcontext.sp);
+#endif
+    if (info->si_code > 0 && on_fault != nullptr &&
+        on_fault(reinterpret_cast<std::uintptr_t>(info->si_addr), stack_pointer))
         return;
     chain(signal, info, context);
 }
