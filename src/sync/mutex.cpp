@@ -33,7 +33,7 @@ struct mutex_queue {
     /// The word after one waiter has left, or come back, with the bucket's lock held.
     static void set(mutex& mu, rt::sema_bucket& bucket, bool one_waking) noexcept
     {
-        const std::uint8_t parked = bucket.front(&mu) != nullptr ? mutex::waiting : mutex::none;
+        const auto parked = bucket.front(&mu) != nullptr ? mutex::waiting : mutex::none;
         mu.queue_.store(one_waking ? mutex::waking : parked, base::memory_order_relaxed);
     }
     static bool one_waking(const mutex& mu) noexcept
