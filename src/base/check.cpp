@@ -21,7 +21,8 @@ void write_all(const char* text, std::size_t size) noexcept
     }
 }
 
-void vreport(const char* prefix, const char* suffix, const char* format, std::va_list args) noexcept
+__attribute__((format(printf, 3, 0))) void vreport(const char* prefix, const char* suffix, const char* format,
+                                                   std::va_list args) noexcept
 {
     char text[4096];
     constexpr std::size_t room = sizeof text - 2;

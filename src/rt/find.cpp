@@ -255,10 +255,7 @@ void sleep_without_p(m& self) noexcept
 
 g* wait_locked(m& self) noexcept
 {
-    if (self.proc->id >= sched.procs.load(base::memory_order_relaxed))
-        retire_p(self);
-    else
-        give_p_away(self);
+    give_p_away(self);
     while (self.note.load(base::memory_order_acquire) != m::awake)
         sys::futex_wait(self.note, m::asleep);
     self.note.store(m::asleep, base::memory_order_relaxed);

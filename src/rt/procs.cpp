@@ -27,6 +27,11 @@ void disown_p(m& self, p& proc) noexcept
 
 void list_idle_p(p& proc, bool was_spinning) noexcept
 {
+    // Nobody steals from a P without an owner, and a dead one nobody takes: what it still has goes to all.
+    g_list left;
+    take_all(proc, left);
+    if (!left.empty())
+        sched.global.push(left);
     if (proc.id >= sched.procs.load(base::memory_order_relaxed)) {
         proc.state.store(p_state::dead, base::memory_order_relaxed);
         if (was_spinning)
@@ -64,16 +69,12 @@ void take_all(p& proc, g_list& out) noexcept
 void retire_p(m& self) noexcept
 {
     p& proc = *self.proc;
-    g_list left;
-    take_all(proc, left);
     disown_p(self, proc);
     sched.lock.lock();
-    // Put on the idle list when max_procs has grown again meanwhile.
+    // Idle, not dead, when max_procs has grown again meanwhile.
     list_idle_p(proc, self.spinning);
     sched.lock.unlock();
     self.spinning = false;
-    if (!left.empty())
-        sched.global.push(left);
     // Also without work of our own: while we counted as spinning, others did not wake anybody.
     sys::heavy_barrier();
     if (any_work())

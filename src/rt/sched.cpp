@@ -509,9 +509,11 @@ void yield() noexcept
     p& proc = *self->proc;
     me->move_to(g_state::running, g_state::runnable);
     g* next;
-    // The common case at once: only others that have yielded or were readied.
+    // The common case at once: only others that have yielded or were readied, and it is not the shared queues' turn.
     if (!proc.ready.empty() && proc.fresh.empty() && !proc.has_next() && self->locked == nullptr &&
-        (proc.next_tick() % fairness_period) != 0 && (proc.ready.front()->flags & g::locked) == 0) [[likely]] {
+        (proc.tick.load(base::memory_order_relaxed) + 1) % fairness_period != 0 &&
+        (proc.ready.front()->flags & g::locked) == 0) [[likely]] {
+        (void)proc.next_tick();
         next = proc.ready.rotate(me);
     } else if (sched.stopping.load(base::memory_order_relaxed)) {
         next = me;  // the exit handlers run on this goroutine, and nothing beside it

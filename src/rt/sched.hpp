@@ -157,6 +157,8 @@ void unlist_idle_m(m& self) noexcept;
 void own_p(m& self, p& proc) noexcept;     ///< the P has no owner and the M no P
 void disown_p(m& self, p& proc) noexcept;  ///< the reverse
 // Under sched.lock:
+/// Puts a P without an owner on the idle list, or out of use when it is beyond max_procs; work that it has goes to the
+/// global queue.
 void list_idle_p(p& proc, bool was_spinning) noexcept;
 [[nodiscard]] p* take_idle_p(bool to_spin) noexcept;  ///< null: none. Its state is then running.
 /// Empties the queues of `proc`, which the caller owns.

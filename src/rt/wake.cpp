@@ -193,8 +193,7 @@ void give_p_away(m& self) noexcept
     sched.lock.lock();
     list_idle_p(proc, false);
     // Somebody must look after the queues, and after the timers: one may be what the locked goroutine waits for.
-    const bool needed = proc.has_next() || proc.queued() != 0 || sched.global.size() != 0 ||
-                        sched.timekeeper.load(base::memory_order_relaxed) == nullptr;
+    const bool needed = sched.global.size() != 0 || sched.timekeeper.load(base::memory_order_relaxed) == nullptr;
     p* const taken = needed ? take_idle_p(true) : nullptr;
     if (needed)
         sched.handoffs.add();

@@ -1,0 +1,118 @@
+#include "meminfo.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "cgroup.hpp"
+#include "files.hpp"
+#include "units.hpp"
+
+namespace million {
+
+namespace {
+
+constexpr std::uint64_t kib = 1024;
+constexpr std::uint64_t mib = 1024 * kib;
+constexpr std::uint64_t gib = 1024 * mib;
+constexpr std::uint64_t endless = std::numeric_limits<std::uint64_t>::max();
+
+/// `a - b`, or 0.
+std::uint64_t less(std::uint64_t a, std::uint64_t b)
+{
+    return a - std::min(a, b);
+}
+
+std::uint64_t meminfo(std::string_view key)
+{
+    return number_after(read_file("/proc/meminfo"), key).value_or(0) * kib;
+}
+
+}  // namespace
+
+memory_sample sample_memory()
+{
+    memory_sample s;
+    const std::string machine = read_file("/proc/meminfo");
+    s.available = number_after(machine, "MemAvailable:").value_or(0) * kib;
+    s.kernel = (number_after(machine, "KernelStack:").value_or(0) + number_after(machine, "Slab:").value_or(0)) * kib;
+    const std::string status = read_file("/proc/self/status");
+    s.pages = number_after(status, "VmRSS:").value_or(0) * kib;
+    s.page_tables = number_after(status, "VmPTE:").value_or(0) * kib;
+    s.mappings = count_lines("/proc/self/maps");
+    return s;
+}
+
+memory_sample settled_memory(void (*sleep)(std::chrono::milliseconds))
+{
+    constexpr std::uint64_t still = mib / 2;
+    constexpr int tries = 20;
+    std::uint64_t before = meminfo("MemAvailable:");
+    for (int i = 0; i < tries; ++i) {
+        sleep(std::chrono::milliseconds(50));
+        const std::uint64_t now = meminfo("MemAvailable:");
+        if (std::max(now, before) - std::min(now, before) < still)
+            break;
+        before = now;
+    }
+    return sample_memory();
+}
+
+std::uint64_t total_memory()
+{
+    return meminfo("MemTotal:");
+}
+
+std::uint64_t memory_reserve()
+{
+    std::uint64_t total = total_memory();
+    for (const group_limit& g : memory_limits())
+        total = std::min(total, g.value);
+    return std::clamp(total / 10, 64 * mib, gib);
+}
+
+std::uint64_t memory_left()
+{
+    std::uint64_t least = meminfo("MemAvailable:");
+    for (const group_limit& g : memory_limits())
+        least = std::min(least, less(g.value, g.used));
+    return least;
+}
+
+room memory_room()
+{
+    const std::uint64_t reserve = memory_reserve();
+    std::uint64_t least = meminfo("MemAvailable:");
+    std::string limit = "MemAvailable is ";
+    for (const group_limit& g : memory_limits()) {
+        if (less(g.value, g.used) >= least)
+            continue;
+        least = less(g.value, g.used);
+        limit = g.file + " leaves ";
+    }
+    return {less(least, reserve), "memory", least,
+            limit + bytes_text(least) + ", " + bytes_text(reserve) + " of it kept in reserve"};
+}
+
+room address_room()
+{
+    room least{endless, "", endless, ""};
+    const auto take = [&](std::uint64_t limit, std::uint64_t used, const std::string& name, const std::string& what)
+    {
+        const std::uint64_t left = less(limit, used) / 4 * 3;
+        if (left < least.bytes)
+            least = {left, name, limit, what + " is " + bytes_text(limit)};
+    };
+    rlimit address{};
+    if (getrlimit(RLIMIT_AS, &address) == 0 && address.rlim_cur != RLIM_INFINITY)
+        take(address.rlim_cur, number_after(read_file("/proc/self/status"), "VmSize:").value_or(0) * kib, "ulimit -v",
+             "the limit of the address space (ulimit -v)");
+    constexpr std::uint64_t strict = 2;
+    if (read_number("/proc/sys/vm/overcommit_memory") == strict)
+        take(meminfo("CommitLimit:"), meminfo("Committed_AS:"), "CommitLimit",
+             "CommitLimit (vm.overcommit_memory = 2)");
+    return least;
+}
+
+}  // namespace million

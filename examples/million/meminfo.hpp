@@ -1,0 +1,47 @@
+// Memory: what the machine has left, what this process uses, and how much may be taken.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace million {
+
+/// What the tasks are weighed by. All in bytes.
+struct memory_sample {
+    std::uint64_t available = 0;    ///< MemAvailable: falls by all that tasks cost, the kernel's part included
+    std::uint64_t pages = 0;        ///< this process' resident pages
+    std::uint64_t page_tables = 0;  ///< this process' page tables
+    std::uint64_t kernel = 0;       ///< the kernel's stacks and slabs, for all processes
+    std::uint64_t mappings = 0;     ///< lines in /proc/self/maps (a count)
+};
+
+[[nodiscard]] memory_sample sample_memory();
+
+/// As sample_memory(), once MemAvailable has come to rest: what is given back is counted late. `sleep` is how the
+/// caller waits meanwhile.
+[[nodiscard]] memory_sample settled_memory(void (*sleep)(std::chrono::milliseconds));
+
+[[nodiscard]] std::uint64_t total_memory();
+
+/// What stays untouched, whatever is asked for: a tenth of the memory, between 64 MiB and 1 GiB.
+[[nodiscard]] std::uint64_t memory_reserve();
+
+/// Bytes that may be taken, and which limit says so.
+struct room {
+    std::uint64_t bytes = 0;
+    std::string limit;        ///< its name
+    std::uint64_t value = 0;  ///< the limit, bytes
+    std::string why;          ///< in a clause
+};
+
+/// Memory that is left, the reserve included: the least of MemAvailable and the control groups' limits.
+[[nodiscard]] std::uint64_t memory_left();
+
+/// Memory that can be used, the reserve taken off: the least of MemAvailable and the control groups' limits.
+[[nodiscard]] room memory_room();
+
+/// Address space that can be used (ulimit -v and strict overcommit), a quarter of it left for all that is not a stack.
+[[nodiscard]] room address_room();
+
+}  // namespace million

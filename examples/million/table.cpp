@@ -1,0 +1,158 @@
+#include "table.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <functional>
+
+#include "units.hpp"
+
+namespace million {
+
+namespace {
+
+class builder {
+public:
+    explicit builder(const report& r)
+    {
+        for (const run_result* run : {&r.goroutines, &r.threads, &r.small_threads}) {
+            if (run->kind.empty())
+                continue;
+            runs_.push_back(run);
+            made_.columns.push_back(run->kind);
+            made_.notes.push_back(run->note);
+        }
+        if (runs_.size() > 1) {
+            made_.columns.emplace_back("threads /");
+            made_.notes.emplace_back("goroutines");
+        }
+    }
+
+    void text(const char* label, const std::function<std::string(const run_result&)>& cell) { add(label, false, cell); }
+
+    void detail(const char* label, const std::function<std::string(const run_result&)>& cell)
+    {
+        add(label, true, cell);
+    }
+
+    void number(const char* label, bool detail, const std::function<double(const run_result&)>& value,
+                const std::function<std::string(double)>& shown)
+    {
+        add(label, detail, [&](const run_result& r) { return shown(value(r)); });
+        if (runs_.size() > 1 && runs_[0]->has_result() && runs_[1]->has_result() && value(*runs_[0]) > 0 &&
+            value(*runs_[1]) > 0)
+            made_.rows.back().cells.back() = ratio_text(value(*runs_[1]) / value(*runs_[0]));
+    }
+
+    [[nodiscard]] table take() { return std::move(made_); }
+
+private:
+    void add(const char* label, bool detail, const std::function<std::string(const run_result&)>& cell)
+    {
+        table_row row{label, {}, detail};
+        for (const run_result* run : runs_)
+            row.cells.push_back(run->has_result() ? cell(*run) : "");
+        row.cells.resize(made_.columns.size());
+        made_.rows.push_back(std::move(row));
+    }
+
+    std::vector<const run_result*> runs_;
+    table made_;
+};
+
+std::string bytes_cell(double bytes)
+{
+    const std::string size = bytes_text(static_cast<std::uint64_t>(std::llround(std::abs(bytes))));
+    return bytes < 0 ? "-" + size : size;
+}
+
+std::string cost_cell(double seconds)
+{
+    return seconds > 0 ? time_text(seconds) : "-";
+}
+
+std::string check_remark(const std::string& who, const verdict& v)
+{
+    const std::string sum = fmt::format("checksum {:016x}, expected {:016x}", v.sum, v.expected);
+    if (v.good())
+        return fmt::format("{}: every value arrived, once, at its partner ({}).", who, sum);
+    return fmt::format("{}: WRONG: {} tasks lost, {} run twice, {} with a wrong value, {} woken early ({}).", who,
+                       v.lost, v.doubled, v.wrong, v.early, sum);
+}
+
+}  // namespace
+
+table make_table(const report& r)
+{
+    builder t(r);
+    t.text("created", [](const run_result& x) { return grouped(x.created); });
+    t.number(
+        "memory, each", false, [](const run_result& x) { return x.per_task(static_cast<double>(x.memory.available)); },
+        bytes_cell);
+    t.number(
+        "of it pages", true, [](const run_result& x) { return x.per_task(static_cast<double>(x.memory.pages)); },
+        bytes_cell);
+    t.number(
+        "of it page tables", true,
+        [](const run_result& x) { return x.per_task(static_cast<double>(x.memory.page_tables)); }, bytes_cell);
+    t.detail("of it kernel",
+             [](const run_result& x) { return bytes_cell(x.per_task(static_cast<double>(x.memory.kernel))); });
+    t.text("memory mappings, all", [](const run_result& x) { return grouped(x.memory.mappings); });
+
+    t.number("switch by yield", false, [](const run_result& x) { return x.costs.yield; }, cost_cell);
+    t.number("switch by block and wake", false, [](const run_result& x) { return x.costs.handover; }, cost_cell);
+    t.number("start and join one", false, [](const run_result& x) { return x.costs.spawn_one; }, cost_cell);
+    t.number("start and join 1,000, each", false, [](const run_result& x) { return x.costs.spawn_batch; }, cost_cell);
+
+    const auto each = [](const char* name)
+    { return [name](const run_result& x) { return x.per_task(x.seconds(name)); }; };
+    t.text("time to create all", [](const run_result& x) { return time_text(x.seconds(phase_name::create)); });
+    t.number("each", true, each(phase_name::create), time_text);
+    t.text("until all wait at the gate", [](const run_result& x) { return time_text(x.seconds(phase_name::gather)); });
+    t.number(
+        "each, creation included", true, [](const run_result& x)
+        { return x.per_task(x.seconds(phase_name::create) + x.seconds(phase_name::gather)); }, time_text);
+    t.text("open gate, exchange values",
+           [](const run_result& x) { return time_text(x.seconds(phase_name::exchange)); });
+    t.number("each", true, each(phase_name::exchange), time_text);
+    t.text("late after sleep: median", [](const run_result& x) { return time_text(x.late.p50); });
+    t.detail("99 of 100 sooner than", [](const run_result& x) { return time_text(x.late.p99); });
+    t.detail("latest", [](const run_result& x) { return time_text(x.late.max); });
+    t.text("time to run all", [](const run_result& x) { return time_text(x.total_seconds()); });
+    t.text("CPU time", [](const run_result& x) { return time_text(x.total_cpu_seconds()); });
+    t.number("each", true, [](const run_result& x) { return x.per_task(x.total_cpu_seconds()); }, time_text);
+    t.text("values exchanged", [](const run_result& x) { return std::string(x.check.good() ? "all right" : "WRONG"); });
+    return t.take();
+}
+
+std::vector<std::string> make_remarks(const report& r)
+{
+    std::vector<std::string> remarks;
+    for (const run_result* run : {&r.goroutines, &r.threads, &r.small_threads}) {
+        if (run->kind.empty())
+            continue;
+        const std::string who = run->note.empty() ? run->kind : fmt::format("{} ({})", run->kind, run->note);
+        if (!run->has_result()) {
+            remarks.push_back(fmt::format("No result for {}: {}.", who, run->error));
+            continue;
+        }
+        if (!run->reduced.empty())
+            remarks.push_back(
+                fmt::format("{} of {} {}: {}.", grouped(run->created), grouped(run->asked), who, run->reduced));
+        if (run->memory.disturbed())
+            remarks.push_back(
+                fmt::format("Other programs disturbed the weighing of {}: MemAvailable fell by {} each, what "
+                            "can be attributed is {} each.",
+                            who, bytes_cell(run->per_task(static_cast<double>(run->memory.available))),
+                            bytes_cell(run->per_task(static_cast<double>(run->memory.known())))));
+        remarks.push_back(check_remark(fmt::format("{} {}", grouped(run->created), who), run->check));
+    }
+    if (r.limits.empty())
+        return remarks;
+    const thread_limit& lowest = r.limits.front();
+    remarks.push_back(fmt::format("Threads stop at {} = {}, the lowest limit here: room for about {} ({}).",
+                                  lowest.name, value_text(lowest), grouped(lowest.room), lowest.why));
+    return remarks;
+}
+
+}  // namespace million

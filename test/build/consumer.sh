@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# consumer.sh <cmake> <build tree> <source tree> <c++ compiler>: installs the build tree, moves the installed copy, and
+# builds and runs test/build/consumer against it: by find_package (static and shared), by pkg-config (shared, static,
+# and a program without any shared library), and as a subdirectory of the consumer's own tree (configured only).
+set -euo pipefail
+cmake=$1 build=$2 source=$3 cxx=$4
+consumer=$source/test/build/consumer
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+step() { printf '\n== %s\n' "$*"; }
+
+step install
+"$cmake" --install "$build" --prefix "$work/staged" >"$work/install.log"
+mv "$work/staged" "$work/prefix"
+grep -c . "$work/install.log" | sed 's/$/ files/'
+
+step "find_package"
+"$cmake" -S "$consumer" -B "$work/package" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_PREFIX_PATH="$work/prefix" >"$work/configure.log" || { cat "$work/configure.log"; exit 1; }
+"$cmake" --build "$work/package"
+"$work/package/consumer_static"
+"$work/package/consumer_shared"
+readelf --dynamic --wide "$work/package/consumer_shared" | grep -q 'libweft\.so' || { echo "not linked to libweft.so"; exit 1; }
+! readelf --dynamic --wide "$work/package/consumer_static" | grep -q 'libweft\.so' || { echo "linked to libweft.so"; exit 1; }
+
+step "add_subdirectory"
+"$cmake" -S "$consumer" -B "$work/subdirectory" -G Ninja -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Release \
+    -DWEFT_SOURCE_DIR="$source" >"$work/configure.log" || { cat "$work/configure.log"; exit 1; }
+
+step "pkg-config"
+if ! command -v pkg-config >/dev/null; then
+    echo "left out: no pkg-config (Debian: pkgconf)"
+    exit 0
+fi
+PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name weft.pc)")
+export PKG_CONFIG_PATH
+libdir=$(pkg-config --variable=libdir weft)
+read -ra cflags <<<"$(pkg-config --cflags weft)"
+read -ra libs <<<"$(pkg-config --libs weft)"
+object=$work/consumer.o program=$work/by_pkg_config
+"$cxx" -std=c++20 -O2 "${cflags[@]}" -c "$consumer/main.cpp" -o "$object"
+"$cxx" "$object" "${libs[@]}" -o "$program"
+LD_LIBRARY_PATH=$libdir "$program"
+"$cxx" "$object" -Wl,-Bstatic "${libs[@]}" -Wl,-Bdynamic -o "$program"
+"$program"
+"$cxx" -static "$object" "${libs[@]}" -o "$program"
+"$program"

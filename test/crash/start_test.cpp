@@ -1,0 +1,103 @@
+// How the runtime starts, and what WEFT_PROCS may say.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+
+#include "../support/child.hpp"
+
+namespace {
+
+using weft::test::outcome;
+using weft::test::run_child;
+
+TEST(start_test, a_bad_number_of_procs_is_refused)
+{
+    for (const char* value : {"abc", "0", "-3", "99999", "1025", "4x", "x4", "1.5", "0x4", "99999999999999999999", "-1", "2 3"}) {
+        const std::string setting = std::string("WEFT_PROCS=") + value;
+        const outcome o = run_child("child_start", "run", {setting});
+        SCOPED_TRACE(setting);
+        EXPECT_TRUE(o.exited(2)) << o;
+        EXPECT_TRUE(o.wrote("run: invalid_argument: ")) << o;
+        EXPECT_TRUE(o.wrote("WEFT_PROCS")) << o;
+        EXPECT_TRUE(o.wrote(value)) << "should show the value\n" << o;
+    }
+}
+
+TEST(start_test, a_bad_number_of_procs_is_refused_by_every_start)
+{
+    for (const char* scenario : {"go", "async"}) {
+        const outcome o = run_child("child_start", scenario, {"WEFT_PROCS=abc"});
+        EXPECT_TRUE(o.exited(2)) << o;
+        EXPECT_TRUE(o.wrote("WEFT_PROCS")) << o;
+    }
+    const outcome twice = run_child("child_start", "twice", {"WEFT_PROCS=abc"});
+    EXPECT_TRUE(twice.exited(2)) << twice;
+}
+
+TEST(start_test, a_good_number_of_procs_is_taken)
+{
+    for (const char* value : {"1", "2", "3", "17", "1024"}) {
+        const outcome o = run_child("child_start", "run", {std::string("WEFT_PROCS=") + value});
+        EXPECT_TRUE(o.exited(0)) << o;
+        EXPECT_TRUE(o.wrote(std::string("procs ") + value + "\n")) << o;
+    }
+}
+
+TEST(start_test, an_option_goes_before_the_variable)
+{
+    const outcome o = run_child("child_start", "run_with_option", {"WEFT_PROCS=7"});
+    EXPECT_TRUE(o.wrote("procs 3\n")) << o;
+}
+
+TEST(start_test, the_default_is_what_affinity_allows)
+{
+    const outcome one = run_child("child_start", "on_one_cpu");
+    EXPECT_TRUE(one.wrote("procs 1\n")) << one;
+    const outcome more = run_child("child_start", "run");
+    EXPECT_TRUE(more.exited(0)) << more;
+    EXPECT_TRUE(more.wrote("procs ")) << more;
+}
+
+TEST(start_test, by_the_first_go_of_a_plain_thread)
+{
+    EXPECT_TRUE(run_child("child_start", "go").exited(0));
+    EXPECT_TRUE(run_child("child_start", "async").exited(0));
+}
+
+TEST(start_test, by_many_threads_at_once)
+{
+    for (int i = 0; i < 10; ++i) {
+        const outcome o = run_child("child_start", "first_go_from_many_threads", {"WEFT_PROCS=4"});
+        EXPECT_TRUE(o.exited(0) && o.wrote("ran 16\n")) << o;
+        const outcome r = run_child("child_start", "first_run_from_many_threads", {"WEFT_PROCS=4"});
+        EXPECT_TRUE(r.exited(0) && r.wrote("ran 16\n")) << r;
+    }
+}
+
+TEST(start_test, by_a_static_constructor)
+{
+    const outcome o = run_child("child_start", "from_a_static_constructor", {"WEFT_TEST_START_EARLY=1"});
+    EXPECT_TRUE(o.exited(0) && o.wrote("early 5, now 6\n")) << o;
+}
+
+TEST(start_test, nothing_starts_by_looking)
+{
+    const outcome o = run_child("child_start", "nothing");
+    EXPECT_TRUE(o.exited(0)) << o;
+    EXPECT_TRUE(o.wrote("goroutines 0, started 0, threads 0, procs 0, reserved 0, id 0, num 0\n")) << o;
+}
+
+TEST(start_test, plain_threads_need_no_start)
+{
+    const outcome o = run_child("child_start", "plain_threads_only");
+    EXPECT_TRUE(o.exited(0) && o.wrote("sum 4000\n")) << o;
+}
+
+TEST(start_test, signals_stay_with_the_program)
+{
+    const outcome o = run_child("child_start", "signals_stay_with_the_program");
+    EXPECT_TRUE(o.exited(0) && o.wrote("got it")) << o;
+}
+
+}  // namespace

@@ -1,0 +1,137 @@
+// Looking at the runtime from outside: which OS thread, errno, moving to another thread, waiting for a condition.
+#pragma once
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "weft/go.hpp"
+#include "weft/runtime.hpp"
+#include "weft/sync.hpp"
+#include "weft/time.hpp"
+
+namespace weft::test {
+
+/// The kernel's id of the calling thread. A real call each time: the compiler may keep what is derived from the
+/// thread pointer over a park.
+[[gnu::noinline]] inline long thread_id()
+{
+    return ::syscall(SYS_gettid);
+}
+
+/// errno through functions that are not inlined: __errno_location() is declared const, and a caller that parks between
+/// two uses would go on with the address of the former thread's errno.
+[[gnu::noinline]] inline int get_errno()
+{
+    const int value = errno;
+    asm volatile("" ::: "memory");
+    return value;
+}
+[[gnu::noinline]] inline void set_errno(int value)
+{
+    errno = value;
+    asm volatile("" ::: "memory");
+}
+
+/// Waits until `holds()`; false when it does not come true in many tries (a minute and more). It bounds a hang, it does
+/// not measure time. For goroutines and plain threads.
+template <class Condition>
+bool eventually(Condition&& holds)
+{
+    for (int i = 0; i < 1'000; ++i) {
+        if (holds())
+            return true;
+        weft::yield();
+    }
+    for (int i = 0; i < 60'000; ++i) {
+        if (holds())
+            return true;
+        weft::sleep_for(std::chrono::milliseconds(1));
+    }
+    return holds();
+}
+
+/// Spins, without a call of the runtime, until `holds()`; false after a minute.
+template <class Condition>
+bool spin_until(Condition&& holds)
+{
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!holds()) {
+        if (std::chrono::steady_clock::now() > give_up)
+            return false;
+        // On a machine with one core, or a loaded one, the other side needs the core.
+        std::this_thread::yield();
+    }
+    return true;
+}
+
+/// Closed at first; wait() returns once it is open.
+class gate {
+public:
+    gate() { closed_.add(1); }
+    void open() { closed_.done(); }
+    void wait() { closed_.wait(); }
+
+private:
+    weft::wait_group closed_;
+};
+
+/// Sets the number of Ps for a scope.
+class procs {
+public:
+    explicit procs(int n) : before_(weft::max_procs(n)) {}
+    ~procs() { weft::max_procs(before_); }
+    procs(const procs&) = delete;
+    procs& operator=(const procs&) = delete;
+
+private:
+    int before_;
+};
+
+/// Tries to continue the calling goroutine on another OS thread; true when that worked. Needs two Ps: another
+/// goroutine occupies the thread until this one has been stolen from it, or the other one is stolen and it tries again.
+[[gnu::noinline]] inline bool migrate()
+{
+    const long before = thread_id();
+    for (int attempt = 0; attempt < 200; ++attempt) {
+        struct words {
+            std::atomic<bool> occupied{false};
+            std::atomic<bool> resumed{false};
+        };
+        const auto shared = std::make_shared<words>();
+        weft::go(
+            [shared]
+            {
+                shared->occupied = true;
+                const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+                while (!shared->resumed && std::chrono::steady_clock::now() < give_up)
+                    std::this_thread::yield();
+            });
+        do
+            weft::yield();
+        while (!shared->occupied);
+        shared->resumed = true;
+        if (thread_id() != before)
+            return true;
+    }
+    return false;
+}
+
+/// Counts its living objects.
+struct counted {
+    static inline std::atomic<int> alive{0};
+    counted() { ++alive; }
+    counted(const counted&) { ++alive; }
+    counted(counted&&) noexcept { ++alive; }
+    counted& operator=(const counted&) = default;
+    counted& operator=(counted&&) noexcept = default;
+    ~counted() { --alive; }
+};
+
+}  // namespace weft::test

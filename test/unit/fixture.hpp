@@ -1,0 +1,133 @@
+// The fixture of the unit tests: a test leaves nothing behind. Goroutines, timers, stacks and file descriptors are
+// counted before and after each one.
+#pragma once
+
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <cstdint>
+#include <cstdlib>
+#include <ostream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../support/observe.hpp"
+#include "../support/scale.hpp"
+#include "weft/weft.hpp"
+
+namespace weft::test {
+
+/// The process's open files as "number -> target", sorted.
+inline std::vector<std::string> open_files()
+{
+    std::vector<std::string> files;
+    DIR* const dir = ::opendir("/proc/self/fd");
+    if (dir == nullptr)
+        return files;
+    const std::string own = std::to_string(::dirfd(dir));
+    while (const dirent* const entry = ::readdir(dir)) {
+        const std::string name = entry->d_name;
+        if (name == "." || name == ".." || name == own)
+            continue;
+        std::array<char, PATH_MAX> target{};
+        const ssize_t n = ::readlink(("/proc/self/fd/" + name).c_str(), target.data(), target.size());
+        files.push_back(name + " -> " + std::string(target.data(), n > 0 ? static_cast<std::size_t>(n) : 0));
+    }
+    ::closedir(dir);
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+/// What a test must leave as it found it.
+struct census {
+    std::size_t goroutines = 0;
+    std::uint64_t runnable = 0;
+    std::uint64_t running = 0;
+    std::uint64_t waiting = 0;
+    std::uint64_t timers = 0;
+    std::uint64_t stacks_in_use = 0;
+    int procs = 0;
+    int objects = 0;
+    std::vector<std::string> files;
+
+    friend bool operator==(const census&, const census&) = default;
+    friend std::ostream& operator<<(std::ostream& os, const census& c)
+    {
+        os << "goroutines " << c.goroutines << ", runnable " << c.runnable << ", running " << c.running << ", waiting "
+           << c.waiting << ", timers " << c.timers << ", stacks in use " << c.stacks_in_use << ", procs " << c.procs
+           << ", counted objects " << c.objects << ", files";
+        for (const std::string& f : c.files)
+            os << " [" << f << "]";
+        return os;
+    }
+
+    static census take()
+    {
+        const runtime_stats s = weft::stats();
+        return {.goroutines = weft::num_goroutines(),
+                .runnable = s.goroutines_runnable,
+                .running = s.goroutines_running,
+                .waiting = s.goroutines_waiting,
+                .timers = s.timers,
+                .stacks_in_use = s.stacks_in_use,
+                .procs = weft::max_procs(),
+                .objects = counted::alive,
+                .files = open_files()};
+    }
+};
+
+/// Starts the runtime and whatever it opens lazily, so that no test is charged for it.
+class warm_up : public ::testing::Environment {
+public:
+    void SetUp() override
+    {
+        weft::run(
+            []
+            {
+                auto f = weft::async([] { weft::sleep_for(std::chrono::milliseconds(1)); });
+                f.get();
+            });
+        std::thread([] { weft::sleep_for(std::chrono::microseconds(1)); }).join();
+    }
+};
+inline ::testing::Environment* const warmed_up = ::testing::AddGlobalTestEnvironment(new warm_up);
+
+class fixture : public ::testing::Test {
+protected:
+    void SetUp() override
+    {
+        // A failed test before this one may have left goroutines: it has been charged for them.
+        before_ = census::take();
+    }
+    void TearDown() override
+    {
+        census after = census::take();
+        for (int i = 0; i < 20'000 && !(after == before_); ++i) {
+            if (i < 1'000)
+                std::this_thread::yield();
+            else
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            after = census::take();
+        }
+        EXPECT_EQ(after, before_) << "the test left something behind";
+    }
+
+private:
+    census before_;
+};
+
+}  // namespace weft::test
+
+/// A test whose body is the main goroutine of weft::run().
+#define WEFT_TEST(suite, name)                           \
+    static void suite##_##name##_goroutine();            \
+    TEST_F(suite, name)                                  \
+    {                                                    \
+        EXPECT_EQ(weft::run(suite##_##name##_goroutine), 0); \
+    }                                                    \
+    static void suite##_##name##_goroutine()

@@ -1,0 +1,84 @@
+# Configuring, building, and running examples.
+
+# need_for_preset PRESET: the compilers that it names.
+need_for_preset() {
+    need "${packages_build[@]}"
+    case $1 in
+        *clang*) need "${packages_clang[@]}" ;;
+        aarch64) [[ $(uname -m) == aarch64 ]] || need "${packages_arm[@]}" ;;
+    esac
+}
+
+# configure PRESET: quiet unless it fails.
+configure() {
+    local log=build/$1.configure.log
+    mkdir -p build
+    if ! cmake --preset "$1" >"$log" 2>&1; then
+        cat "$log" >&2
+        die "cmake --preset $1 failed"
+    fi
+}
+
+# build PRESET [TARGET...]
+build() {
+    local preset=$1
+    shift
+    need_for_preset "$preset"
+    configure "$preset"
+    local target=()
+    (($# == 0)) || target=(--target "$@")
+    cmake --build --preset "$preset" -j "$jobs" "${target[@]}"
+}
+
+cmd_build() {
+    (($# <= 1)) || die "build: one preset at a time"
+    say "build ${1:-release}"
+    build "${1:-release}"
+}
+
+examples() {
+    local entry
+    for entry in examples/*; do
+        case $entry in
+            *.cpp) basename "$entry" .cpp ;;
+            *) compgen -G "$entry/*.cpp" >/dev/null && basename "$entry" ;;
+        esac
+    done || true
+}
+
+cmd_run() {
+    case ${1:-} in
+        --list)
+            examples
+            return
+            ;;
+        -h | --help)
+            usage
+            return
+            ;;
+    esac
+    local name=million
+    if (($#)) && [[ $1 != -* ]]; then
+        name=$1
+        shift
+    fi
+    examples | grep -qxF -e "$name" || die "no example $name; there are: $(examples | tr '\n' ' ')"
+    need "${packages_examples[@]}"
+    say "build the example $name"
+    build release "example_$name"
+    local program=$PWD/build/release/examples/$name
+    cd "$caller_dir"
+    exec "$program" "$@"
+}
+
+cmd_docs() {
+    need "${packages_docs[@]}"
+    mkdir -p build/docs
+    doxygen docs/Doxyfile
+    say "build/docs/html/index.html"
+}
+
+cmd_bench() {
+    need "${packages_bench[@]}"
+    exec python3 -B tools/bench.py "$@"
+}

@@ -1,0 +1,43 @@
+# Formatting and static checks.
+
+formatted_files() {
+    find include src test examples bench \( -name '*.hpp' -o -name '*.cpp' \) -type f | LC_ALL=C sort
+}
+
+format_check() {
+    local files
+    files=$(formatted_files | xargs clang-format-19 --dry-run 2>&1 | sed -n 's/^\([^: ]*\):.*code should be clang-formatted.*/\1/p' | uniq)
+    [[ -z $files ]] && return
+    printf 'not formatted (./dev fmt does it):\n%s\n' "$files"
+    return 1
+}
+
+cmd_fmt() {
+    need "${packages_format[@]}"
+    case ${1:-} in
+        '') formatted_files | xargs clang-format-19 -i ;;
+        --check) format_check && say "all files are formatted" ;;
+        *) die "fmt: unknown argument: $1" ;;
+    esac
+}
+
+layers_check() { python3 -B tools/layers.py; }
+
+# The tests of tools/*.py.
+tools_tests() { python3 -B -m unittest discover --start-directory tools --pattern 'test_*.py'; }
+
+tidy_check() {
+    configure release-clang
+    formatted_files | grep -E '^(src|examples)/.*\.cpp$' |
+        xargs -P "$jobs" -n 4 clang-tidy-19 -p build/release-clang --quiet --warnings-as-errors='*'
+}
+
+cmd_lint() {
+    (($# == 0)) || die "lint: unknown argument: $1"
+    need "${packages_lint[@]}"
+    step "layers" layers_check
+    step "tools" tools_tests
+    step "format" format_check
+    step "clang-tidy" tidy_check
+    report_steps
+}

@@ -1,0 +1,75 @@
+# Debian packages: which are missing, and how they get here.
+
+packages_build=(g++ cmake ninja-build)
+packages_examples=("${packages_build[@]}" libcli11-dev nlohmann-json3-dev libfmt-dev)
+packages_test=("${packages_examples[@]}" libgtest-dev python3 pkgconf valgrind)
+packages_format=(clang-format-19)
+packages_clang=(clang-19 libclang-rt-19-dev)
+packages_lint=("${packages_build[@]}" python3 "${packages_format[@]}" "${packages_clang[@]}" clang-tidy-19 libgtest-dev)
+packages_arm=(g++-aarch64-linux-gnu qemu-user)
+packages_test_all=("${packages_test[@]}" "${packages_format[@]}" "${packages_clang[@]}")
+[[ $(uname -m) == aarch64 ]] || packages_test_all+=("${packages_arm[@]}")
+packages_bench=("${packages_build[@]}" libbenchmark-dev python3 golang-go valgrind)
+packages_docs=(doxygen)
+packages_all=("${packages_test_all[@]}" "${packages_lint[@]}" "${packages_bench[@]}" "${packages_docs[@]}" gdb)
+
+# Whether what a package is needed for is here, wherever it came from.
+have_package() {
+    case $1 in
+        ninja-build) command -v ninja ;;
+        pkgconf) command -v pkg-config ;;
+        clang-19) command -v clang++-19 ;;
+        g++-aarch64-linux-gnu) command -v aarch64-linux-gnu-g++ ;;
+        qemu-user) command -v qemu-aarch64 ;;
+        golang-go) command -v go || test -x /usr/local/go/bin/go ;;
+        libcli11-dev) test -e /usr/include/CLI/CLI.hpp ;;
+        nlohmann-json3-dev) test -e /usr/include/nlohmann/json.hpp ;;
+        libfmt-dev) test -e /usr/include/fmt/format.h ;;
+        libbenchmark-dev) test -e /usr/include/benchmark/benchmark.h ;;
+        libgtest-dev) test -e /usr/include/gtest/gtest.h -a -e /usr/src/googletest/CMakeLists.txt ;;
+        libclang-rt-19-dev) compgen -G '/usr/lib/llvm-19/lib/clang/*/lib/linux/libclang_rt.tsan*.a' ;;
+        *) command -v "$1" ;;
+    esac >/dev/null
+}
+
+# need PACKAGE...: installs those that are missing; ends the process when it can't.
+need() {
+    local package missing=() as_root=()
+    for package in "$@"; do
+        if ! have_package "$package" && [[ " ${missing[*]} " != *" $package "* ]]; then
+            missing+=("$package")
+        fi
+    done
+    ((${#missing[@]})) || return 0
+
+    local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+    command -v apt-get >/dev/null || die "missing, and no apt-get here to install it: ${missing[*]} (Debian's names)"
+    if [[ $(id -u) != 0 ]]; then
+        if command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
+            as_root=(sudo)
+        else
+            die "missing: ${missing[*]}; as root, run: apt-get update && ${install[*]}"
+        fi
+    fi
+
+    say "installing ${missing[*]}"
+    mkdir -p build
+    local log=build/setup.log
+    # The first try spares the download of package lists where they are fresh enough.
+    if ! {
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" ||
+            { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}"; }
+    } >"$log" 2>&1 </dev/null; then
+        tail -n 30 "$log" >&2
+        die "the installation failed (all of its output: $log)"
+    fi
+}
+
+cmd_setup() {
+    case ${1:-} in
+        '') need "${packages_test[@]}" ;;
+        --all) need "${packages_all[@]}" ;;
+        *) die "setup: unknown argument: $1" ;;
+    esac
+    say "everything is installed"
+}

@@ -1,0 +1,36 @@
+# ./dev stress: the storms of test/stress, each for a long time.
+
+cmd_stress() {
+    local seconds=600 preset=tsan only='' arguments=()
+    while (($#)); do
+        (($# >= 2)) || die "stress: $1 needs a value"
+        case $1 in
+            --seconds) seconds=$2 ;;
+            --preset) preset=$2 ;;
+            --program) only=$2 ;;
+            --seed) arguments+=(--seed "$2") ;;
+            *) die "stress: unknown argument: $1" ;;
+        esac
+        shift 2
+    done
+    [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "stress: --seconds wants a number above 0"
+
+    local sources names=()
+    mapfile -t sources < <(compgen -G 'test/stress/*.cpp' | LC_ALL=C sort)
+    local source name
+    for source in "${sources[@]}"; do
+        name=$(basename "$source" .cpp)
+        if [[ -z $only || $only == "$name" ]]; then
+            names+=("$name")
+        fi
+    done
+    ((${#names[@]})) || die "stress: no such program in test/stress"
+
+    need "${packages_test[@]}"
+    say "build $preset"
+    build "$preset" "${names[@]/#/stress_}"
+    for name in "${names[@]}"; do
+        step "$name" "build/$preset/test/run" "build/$preset/test/stress/$name" --seconds "$seconds" "${arguments[@]}"
+    done
+    report_steps
+}

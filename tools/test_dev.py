@@ -1,0 +1,104 @@
+"""Tests of ./dev: its arguments, how it counts and times steps, and what it says when it may not install packages."""
+
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PARTS = "set -euo pipefail; for part in tools/dev/*.sh; do source $part; done; "
+
+
+def run(*command):
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                          text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def script(text):
+    return run("bash", "-c", PARTS + text)
+
+
+class Arguments(unittest.TestCase):
+    def test_help_names_every_command(self):
+        status, output = run("./dev", "--help")
+        self.assertEqual(status, 0)
+        for command in ("setup", "build", "run", "test", "bench", "stress", "fmt", "lint", "docs"):
+            self.assertIn(f"\n  {command} ", output)
+
+    def test_what_is_refused(self):
+        for arguments in (
+            ["nonsense"],
+            ["setup", "nonsense"],
+            ["run", "nonsense"],
+            ["test", "--nonsense"],
+            ["test", "--preset"],
+            ["test", "--procs", "1,x"],
+            ["test", "--all", "--preset", "tsan"],
+            ["stress", "--seconds", "0"],
+            ["stress", "--program", "nonsense"],
+            ["fmt", "--nonsense"],
+            ["lint", "--nonsense"],
+        ):
+            with self.subTest(arguments=arguments):
+                status, output = run("./dev", *arguments)
+                self.assertEqual(status, 1, output)
+                self.assertIn("./dev: ", output)
+
+    def test_jobs(self):
+        status, output = run("env", "WEFT_JOBS=none", "./dev", "--help")
+        self.assertEqual(status, 1)
+        self.assertIn("WEFT_JOBS=none", output)
+
+    def test_examples(self):
+        self.assertEqual(run("./dev", "run", "--list")[0], 0)
+
+
+class Steps(unittest.TestCase):
+    def test_a_step_ends_at_its_first_failure_and_the_others_go_on(self):
+        status, output = script(
+            "breaks() { false; echo unreached; }; works() { echo reached; };"
+            "step one breaks; step two works; report_steps; echo unreached"
+        )
+        self.assertEqual(status, 1)
+        self.assertNotIn("unreached", output)
+        self.assertIn("reached", output)
+        self.assertRegex(output, r"one +FAILED")
+        self.assertRegex(output, r"two +passed")
+
+    def test_the_closing_line_adds_up_what_ctest_says(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "log"
+            log.write_text("noise\n90% tests passed, 1 tests failed out of 10\n\nTotal\n", encoding="utf-8")
+            status, output = script(f"count_ctest {log}; count_ctest {log}; count_ctest /dev/null; report_steps")
+        self.assertEqual(status, 0)
+        self.assertTrue(output.endswith("\n18 passed, 2 failed\n"), output)
+
+    def test_the_fingerprint_stays_while_nothing_changes(self):
+        status, output = script("fingerprint; fingerprint")
+        self.assertEqual(status, 0)
+        first, second = output.split()
+        self.assertEqual(first, second)
+
+
+class Packages(unittest.TestCase):
+    MISSING = 'have_package() { [[ $1 != ninja-build && $1 != cmake ]]; }; '
+
+    def test_nothing_is_missing(self):
+        self.assertEqual(script("have_package() { true; }; apt-get() { echo called; }; need cmake g++"), (0, ""))
+
+    def test_root_installs_what_is_missing(self):
+        status, output = script(
+            self.MISSING + "id() { echo 0; }; env() { echo \"$*\" >&3; }; exec 3>&1; need g++ cmake ninja-build cmake"
+        )
+        self.assertEqual(status, 0, output)
+        self.assertIn("apt-get install -y --no-install-recommends cmake ninja-build\n", output)
+
+    def test_others_are_told_what_to_run(self):
+        status, output = script(self.MISSING + "id() { echo 1000; }; sudo() { false; }; need g++ cmake ninja-build")
+        self.assertEqual(status, 1)
+        self.assertIn("apt-get update && apt-get install -y --no-install-recommends cmake ninja-build", output)
+
+
+if __name__ == "__main__":
+    unittest.main()
