@@ -15,10 +15,11 @@ using weft::test::run_child;
 // The sanitizers have handlers of their own and end the process their way.
 void expect_killed(const outcome& o, int signal)
 {
-    if (weft::test::under_sanitizer)
+    if (weft::test::under_sanitizer) {
         EXPECT_TRUE(!o.timed_out && !o.exited(0)) << o;
-    else
+    } else {
         EXPECT_TRUE(o.died_of(signal)) << o;
+    }
 }
 
 std::string goroutine_of(const outcome& o)

@@ -20,6 +20,13 @@ namespace weft::model::detail {
 
 namespace {
 
+// Sanitizers slow executions down tenfold, and are there to look at the explorer's and the explored code's own memory.
+#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
+constexpr std::uint64_t enough_executions = 20'000;
+#else
+constexpr std::uint64_t enough_executions = ~std::uint64_t{0};
+#endif
+
 constexpr std::uint8_t proceed = 0xff;  // among the threads whose store might drain: nobody's, take the step
 constexpr std::uint64_t never = ~std::uint64_t{0};
 constexpr std::size_t stack_bytes = std::size_t{256} << 10;
@@ -77,7 +84,7 @@ result explorer::explore_all()
         result_.states = seen_.size();
         if (outcome_ != outcome::failed && result_.executions == how_.max_executions)
             return result_;
-    } while (outcome_ != outcome::failed && backtrack());
+    } while (outcome_ != outcome::failed && result_.executions < enough_executions && backtrack());
     result_.complete = true;
     if (outcome_ == outcome::failed) {
         // path_ holds every choice of this execution, so it is the same once more.

@@ -85,7 +85,7 @@ struct options {
 
 struct result {
     bool failed = false;
-    bool complete = false;  ///< all executions within the bound have been explored
+    bool complete = false;  ///< all executions within the bound, or (in a sanitizer's build) the first 20,000
     std::string what{};     ///< of the first failure found, with the fewest preemptions
     std::string trace{};
     std::string schedule{};

@@ -1,0 +1,133 @@
+// rt/stack.hpp: sizes, guards and reuse of stacks.
+#include "rt/stack.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <set>
+#include <vector>
+
+#include "sys/memory.hpp"
+
+namespace {
+
+using namespace weft::rt;
+
+static_assert(stack_bytes(0) == min_stack);
+static_assert(stack_bytes(stack_classes - 1) == max_stack);
+static_assert(stack_class_of(min_stack) == 0);
+static_assert(stack_class_of(min_stack + 1) == 1);
+static_assert(stack_class_of(max_stack) == stack_classes - 1);
+static_assert(stack_bytes(default_stack_class) == weft::default_stack_size);
+
+// Whether the kernel would read this byte for us.
+bool readable(const char* at)
+{
+    std::array<int, 2> ends{};
+    if (::pipe(ends.data()) != 0)
+        return false;
+    const bool good = ::write(ends[1], at, 1) == 1;
+    EXPECT_TRUE(good || errno == EFAULT);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    return good;
+}
+
+class guard_kinds : public ::testing::TestWithParam<bool> {
+protected:
+    void SetUp() override { weft::sys::init_guards(GetParam()); }
+    void TearDown() override { weft::sys::init_guards(false); }
+};
+INSTANTIATE_TEST_SUITE_P(stack_test, guard_kinds, ::testing::Bool());
+
+TEST_P(guard_kinds, the_guard_faults_and_the_rest_does_not)
+{
+    for (unsigned cls = 0; cls < 12; ++cls) {
+        char* const top = take_stack(cls);
+        ASSERT_NE(top, nullptr);
+        const char* const low = top - stack_bytes(cls);
+        const std::size_t guard = stack_guard_bytes(cls);
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(low) % stack_bytes(cls), 0U) << "class " << cls;
+        EXPECT_FALSE(readable(low));
+        EXPECT_FALSE(readable(low + guard - 1));
+        EXPECT_TRUE(readable(low + guard));
+        EXPECT_TRUE(readable(top - 1));
+        top[-1] = 'x';
+        give_stack(top, cls);
+    }
+}
+
+TEST(stack_test, a_free_stack_is_reused)
+{
+    for (const unsigned cls : {0U, 2U, unsigned{default_stack_class} + 1}) {
+        char* const first = take_stack(cls);
+        ASSERT_NE(first, nullptr);
+        give_stack(first, cls);
+        char* const second = take_stack(cls);
+        EXPECT_EQ(second, first) << "the hottest one";
+        give_stack(second, cls);
+    }
+}
+
+TEST(stack_test, living_stacks_are_distinct)
+{
+    std::set<char*> tops;
+    constexpr unsigned cls = 1;
+    for (int i = 0; i < 200; ++i) {
+        char* const top = take_stack(cls);
+        ASSERT_NE(top, nullptr);
+        EXPECT_TRUE(tops.insert(top).second);
+    }
+    char* before = nullptr;
+    for (char* const top : tops) {
+        if (before != nullptr) {
+            EXPECT_GE(top - before, static_cast<std::ptrdiff_t>(stack_bytes(cls)));
+        }
+        before = top;
+        give_stack(top, cls);
+    }
+}
+
+TEST(stack_test, counts)
+{
+    const stack_counts before = count_stacks();
+    std::vector<char*> taken;
+    for (int i = 0; i < 10; ++i)
+        taken.push_back(take_stack(3));
+    const stack_counts during = count_stacks();
+    EXPECT_EQ(during.made - during.free, before.made - before.free + 10);
+    for (char* const top : taken)
+        give_stack(top, 3);
+    const stack_counts after = count_stacks();
+    EXPECT_EQ(after.made - after.free, before.made - before.free);
+}
+
+TEST(stack_test, a_large_stacks_memory_is_given_back)
+{
+    constexpr unsigned cls = 8;  // 4 MiB
+    char* const top = take_stack(cls);
+    ASSERT_NE(top, nullptr);
+    char* const deep = top - (std::size_t{1} << 20);
+    deep[0] = 'x';
+    give_stack(top, cls);
+    ASSERT_EQ(take_stack(cls), top);
+    EXPECT_EQ(deep[0], 0) << "the page is new";
+    give_stack(top, cls);
+}
+
+TEST(stack_test, the_first_frame_is_aligned_and_near_the_top)
+{
+    for (unsigned cls = 0; cls < stack_classes; ++cls) {
+        for (std::uintptr_t i = 1; i < 40; ++i) {
+            char* const top = reinterpret_cast<char*>(i * stack_bytes(cls));
+            char* const frame = first_frame(top, cls);
+            ASSERT_EQ(reinterpret_cast<std::uintptr_t>(frame) % 64, 0U);
+            ASSERT_LE(frame, top);
+            ASSERT_LE(top - frame, 1'024);
+        }
+    }
+}
+
+}  // namespace
