@@ -89,7 +89,8 @@ class Packages(unittest.TestCase):
 
     def test_root_installs_what_is_missing(self):
         status, output = script(
-            self.MISSING + "id() { echo 0; }; env() { echo \"$*\" >&3; }; exec 3>&1; need g++ cmake ninja-build cmake"
+            self.MISSING + "id() { echo 0; }; env() { echo \"$*\" >&3; }; exec 3>&1; cd \"$(mktemp -d)\";"
+            "need g++ cmake ninja-build cmake; rm -r \"$PWD\""
         )
         self.assertEqual(status, 0, output)
         self.assertIn("apt-get install -y --no-install-recommends cmake ninja-build\n", output)

@@ -4,6 +4,7 @@
 // the game (claim::stop_for_good), so that static destructors run with no goroutine beside them. The handler is
 // registered again at the end of each run(), so that it comes before the destructors of what main's goroutine has made.
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -80,8 +81,32 @@ void stop_all_but(m& self) noexcept
     leave(self);
 }
 
+/// An M meets the stop at its next call of ours. One whose goroutine blocks or computes may not make one soon: it is
+/// left alone. One that only waits for a CPU is waited for, since it would run beside static destructors.
+void wait_for_stop(const m& other) noexcept
+{
+    constexpr std::int64_t blocked_after = 20'000'000;  // ns asleep
+    constexpr std::int64_t hog_after = 30'000'000;      // ns of CPU time
+    constexpr std::int64_t patience = 2'000'000'000;    // ns in all
+    const int id = other.thread_id.load(base::memory_order_relaxed);
+    const std::int64_t begin = sys::monotonic_now();
+    const std::int64_t used = sys::usage_of(id).cpu_ns;
+    std::int64_t last_runnable = begin;
+    while (!other.stopped.load(base::memory_order_acquire)) {
+        const std::int64_t now = sys::monotonic_now();
+        const sys::thread_usage usage = sys::usage_of(id);
+        if (usage.runnable)
+            last_runnable = now;
+        if (now - last_runnable > blocked_after || usage.cpu_ns - used > hog_after || now - begin > patience)
+            return;
+        sys::yield_thread();
+    }
+}
+
 void stop_at_exit() noexcept
 {
+    if (forked.load(base::memory_order_relaxed))
+        return;  // the child has no other thread
     m* const self = this_m();
     g* nobody = nullptr;
     if (!sched.exiting.compare_exchange_strong(nobody, self != nullptr ? self->current : this_thread_g()))
@@ -89,22 +114,20 @@ void stop_at_exit() noexcept
     sched.stopping.store(true);
     if (self != nullptr)
         stop_all_but(*self);
-    std::uint32_t claimed = 0;
+    static std::array<const m*, max_procs_limit> claimed{};
+    std::size_t n = 0;
     const std::uint32_t made = sched.made.load(base::memory_order_acquire);
     for (std::uint32_t i = 0; i < made; ++i) {
         p& proc = sched.at(i);
         proc.steal_lock.lock();
         if (proc.owner != nullptr && proc.owner != self) {
             proc.owner->own.stop_for_good();
-            ++claimed;
+            claimed[n++] = proc.owner;
         }
         proc.steal_lock.unlock();
     }
-    // Each meets the stop at its next call of ours, which a goroutine that computes or blocks may not make soon.
-    constexpr std::int64_t patience = 100'000'000;  // ns; some time slices of a loaded machine
-    const std::int64_t until = sys::monotonic_now() + patience;
-    while (sched.stopped.load(base::memory_order_acquire) < claimed && sys::monotonic_now() < until)
-        sys::yield_thread();
+    for (std::size_t i = 0; i < n; ++i)
+        wait_for_stop(*claimed[i]);
 }
 
 void in_forked_child() noexcept

@@ -47,6 +47,10 @@ struct alignas(base::cache_line) m {
     std::size_t g0_size = 0;
     base::rand random{0};
 
+    // -- for the stop at process exit
+    base::atomic<int> thread_id{0};     ///< the kernel's; by the M itself, before it first runs a goroutine
+    base::atomic<bool> stopped{false};  ///< it has met the stop and runs nothing any more
+
     // -- sleeping: guarded by the scheduler's lock
     m* next_idle = nullptr;
     m* previous_idle = nullptr;

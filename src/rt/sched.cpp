@@ -298,7 +298,7 @@ bool publish_and_arm(g*, void* argument) noexcept
 
 void stop_here() noexcept
 {
-    sched.stopped.fetch_add(1, base::memory_order_release);
+    this_m()->stopped.store(true, base::memory_order_release);
     for (const base::atomic<std::uint32_t> forever{0};;)
         sys::futex_wait(forever, 0);
 }

@@ -33,13 +33,12 @@ struct scheduler {
     alignas(base::cache_line) gqueue global;
 
     alignas(base::cache_line) sys::lock_word lock;
-    p* idle_ps = nullptr;                    ///< guarded by lock; last in, first out: its caches are warm
-    m* idle_first = nullptr;                 ///< guarded by lock; sleeping Ms, the timekeeper last
-    m* idle_last = nullptr;                  ///< guarded by lock
-    std::uint32_t idle_ms = 0;               ///< guarded by lock
-    std::uint32_t ms = 0;                    ///< guarded by lock; Ms that exist
-    std::uint32_t max_ms = 0;                ///< options::max_threads
-    base::atomic<std::uint32_t> stopped{0};  ///< Ms that have met the stop
+    p* idle_ps = nullptr;       ///< guarded by lock; last in, first out: its caches are warm
+    m* idle_first = nullptr;    ///< guarded by lock; sleeping Ms, the timekeeper last
+    m* idle_last = nullptr;     ///< guarded by lock
+    std::uint32_t idle_ms = 0;  ///< guarded by lock
+    std::uint32_t ms = 0;       ///< guarded by lock; Ms that exist
+    std::uint32_t max_ms = 0;   ///< options::max_threads
     /// Who runs the exit handlers: a goroutine, from then on treated as a plain thread, or what stands for a thread.
     base::atomic<g*> exiting{nullptr};
 

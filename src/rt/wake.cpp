@@ -28,6 +28,7 @@ void* m_main(void* argument) noexcept
     self.exceptions = sys::thread_exception_globals();
     self.random =
         base::rand(reinterpret_cast<std::uintptr_t>(argument) ^ static_cast<std::uint64_t>(sys::monotonic_now()));
+    self.thread_id.store(sys::this_thread_id(), base::memory_order_relaxed);
     sys::precise_sleep();
     if (!sys::install_signal_stack())
         base::report("weft: no memory for a signal stack: a stack overflow on this thread will not be reported\n");

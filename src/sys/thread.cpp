@@ -1,10 +1,14 @@
 #include "sys/thread.hpp"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <cstring>
 
 namespace weft::sys {
 
@@ -35,6 +39,34 @@ stack_bounds this_stack() noexcept
         pthread_attr_destroy(&attributes);
     }
     return {static_cast<char*>(low), size};
+}
+
+int this_thread_id() noexcept
+{
+    return gettid();
+}
+
+thread_usage usage_of(int thread_id) noexcept
+{
+    char path[64];
+    (void)std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread_id);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return {false, 0};
+    char text[512];
+    const ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    // "tid (name) state ..."; the name may hold anything, so from its last parenthesis on. Fields 14 and 15: ticks.
+    const char* const after_name = std::strrchr(text, ')');
+    char state = 'X';
+    unsigned long user = 0;
+    unsigned long kernel = 0;
+    if (after_name == nullptr ||
+        std::sscanf(after_name + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &state, &user, &kernel) != 3)
+        return {false, 0};
+    const std::int64_t tick = 1'000'000'000 / sysconf(_SC_CLK_TCK);
+    return {state == 'R', static_cast<std::int64_t>(user + kernel) * tick};
 }
 
 void precise_sleep() noexcept

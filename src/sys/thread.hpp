@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace weft::sys {
 
@@ -16,6 +17,16 @@ struct stack_bounds {
     std::size_t size;
 };
 stack_bounds this_stack() noexcept;
+
+/// The calling thread's id in the kernel.
+int this_thread_id() noexcept;
+
+/// What the kernel says of a thread of this process, now.
+struct thread_usage {
+    bool runnable;        ///< on a CPU or waiting for one; false: it sleeps, or is gone
+    std::int64_t cpu_ns;  ///< CPU time so far, in steps of 10 ms
+};
+thread_usage usage_of(int thread_id) noexcept;
 
 /// Asks the kernel to be punctual with the calling thread's sleeps (1 ns of slack instead of 50 us).
 void precise_sleep() noexcept;

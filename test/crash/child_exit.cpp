@@ -273,8 +273,8 @@ int with_pinned_goroutines()
         });
 }
 
-// These keep their threads without ever calling the runtime. The process must end nevertheless; whether they still run in
-// the static destructors can't be helped.
+// These keep their threads without ever calling the runtime. The process must end nevertheless; whether they still run
+// in the static destructors can't be helped.
 int with_busy_goroutines()
 {
     return weft::run(

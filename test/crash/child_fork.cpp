@@ -73,9 +73,11 @@ int spawn_and_system()
         {
             keep_busy();
             for (int i = 0; i < 5; ++i) {
-                std::array<char*, 4> argv{const_cast<char*>("sh"), const_cast<char*>("-c"), const_cast<char*>("exit 6"), nullptr};
+                std::array<char*, 4> argv{const_cast<char*>("sh"), const_cast<char*>("-c"), const_cast<char*>("exit 6"),
+                                          nullptr};
                 pid_t child = -1;
-                if (::posix_spawn(&child, "/bin/sh", nullptr, nullptr, argv.data(), ::environ) != 0 || status_of(child) != 6)
+                if (::posix_spawn(&child, "/bin/sh", nullptr, nullptr, argv.data(), ::environ) != 0 ||
+                    status_of(child) != 6)
                     return 1;
                 if (const int status = std::system("exit 7"); !WIFEXITED(status) || WEXITSTATUS(status) != 7)
                     return 2;

@@ -128,7 +128,7 @@ int overflow_in_leaps_of_pages()
 // Below the stack, as an overflowing system call's buffer would be: by data, without a frame there.
 int overflow_with_user_handler()
 {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int)
     {
         say("user handler");
@@ -148,8 +148,8 @@ int wild_pointer_into_protected_memory()
     return in_goroutine({.name = "wild one"},
                         []
                         {
-                            void* const page =
-                                ::mmap(nullptr, 1U << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                            void* const page = ::mmap(nullptr, 1U << 20, PROT_NONE,
+                                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
                             *static_cast<volatile int*>(page) = 1;
                         });
 }
@@ -164,7 +164,7 @@ int wild_pointer_on_a_plain_thread()
 int wild_pointer_with_user_handler()
 {
     // Installed before the runtime starts: it must still get what is not weft's.
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_flags = SA_SIGINFO;
     action.sa_sigaction = [](int, siginfo_t* info, void*)
     {
@@ -201,26 +201,25 @@ int abort_in_goroutine()
 
 int main(int argc, char** argv)
 {
-    return weft::test::run_scenario(
-        argc, argv,
-        {{"overflow", overflow},
-         {"overflow_of_16k", overflow_of_size<std::size_t{16} << 10>},
-         {"overflow_of_64k", overflow_of_size<std::size_t{64} << 10>},
-         {"overflow_of_1m", overflow_of_size<std::size_t{1} << 20>},
-         {"overflow_of_64m", overflow_of_size<std::size_t{64} << 20>},
-         {"overflow_after_parks", overflow_after_parks},
-         {"overflow_beside_others", overflow_beside_others},
-         {"overflow_in_main", overflow_in_main},
-         {"overflow_in_pinned", overflow_in_pinned},
-         {"overflow_in_leaps_of_a_page", overflow_in_leaps_of_a_page},
-         {"overflow_in_leaps_of_pages", overflow_in_leaps_of_pages},
-         {"overflow_with_user_handler", overflow_with_user_handler},
-         {"overflow_on_a_plain_thread", overflow_on_a_plain_thread},
-         {"wild_pointer", wild_pointer},
-         {"wild_pointer_into_protected_memory", wild_pointer_into_protected_memory},
-         {"wild_pointer_on_a_plain_thread", wild_pointer_on_a_plain_thread},
-         {"wild_pointer_with_user_handler", wild_pointer_with_user_handler},
-         {"wild_pointer_with_later_user_handler", wild_pointer_with_later_user_handler},
-         {"raised_signal", raised_signal},
-         {"abort_in_goroutine", abort_in_goroutine}});
+    return weft::test::run_scenario(argc, argv,
+                                    {{"overflow", overflow},
+                                     {"overflow_of_16k", overflow_of_size<std::size_t{16} << 10>},
+                                     {"overflow_of_64k", overflow_of_size<std::size_t{64} << 10>},
+                                     {"overflow_of_1m", overflow_of_size<std::size_t{1} << 20>},
+                                     {"overflow_of_64m", overflow_of_size<std::size_t{64} << 20>},
+                                     {"overflow_after_parks", overflow_after_parks},
+                                     {"overflow_beside_others", overflow_beside_others},
+                                     {"overflow_in_main", overflow_in_main},
+                                     {"overflow_in_pinned", overflow_in_pinned},
+                                     {"overflow_in_leaps_of_a_page", overflow_in_leaps_of_a_page},
+                                     {"overflow_in_leaps_of_pages", overflow_in_leaps_of_pages},
+                                     {"overflow_with_user_handler", overflow_with_user_handler},
+                                     {"overflow_on_a_plain_thread", overflow_on_a_plain_thread},
+                                     {"wild_pointer", wild_pointer},
+                                     {"wild_pointer_into_protected_memory", wild_pointer_into_protected_memory},
+                                     {"wild_pointer_on_a_plain_thread", wild_pointer_on_a_plain_thread},
+                                     {"wild_pointer_with_user_handler", wild_pointer_with_user_handler},
+                                     {"wild_pointer_with_later_user_handler", wild_pointer_with_later_user_handler},
+                                     {"raised_signal", raised_signal},
+                                     {"abort_in_goroutine", abort_in_goroutine}});
 }

@@ -25,8 +25,9 @@ TEST(fork_test, the_child_of_a_bare_fork_gets_an_error)
 {
     if (weft::test::under_tsan)
         GTEST_SKIP() << "TSan itself does not go on in the child of a process with threads";
-    for (const char* scenario : {"go_in_child", "run_in_child", "async_in_child", "go_in_goroutines_child",
-                                 "yield_in_goroutines_child", "sleep_in_goroutines_child", "wait_in_goroutines_child"}) {
+    for (const char* scenario :
+         {"go_in_child", "run_in_child", "async_in_child", "go_in_goroutines_child", "yield_in_goroutines_child",
+          "sleep_in_goroutines_child", "wait_in_goroutines_child"}) {
         const outcome o = run_child("child_fork", scenario);
         SCOPED_TRACE(scenario);
         EXPECT_TRUE(o.exited(0)) << o;

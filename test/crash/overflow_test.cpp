@@ -96,7 +96,8 @@ TEST(overflow_test, is_reported_though_the_program_has_a_handler)
 
 TEST(overflow_test, a_wild_pointer_is_none)
 {
-    for (const char* scenario : {"wild_pointer", "wild_pointer_into_protected_memory", "wild_pointer_on_a_plain_thread"}) {
+    for (const char* scenario :
+         {"wild_pointer", "wild_pointer_into_protected_memory", "wild_pointer_on_a_plain_thread"}) {
         for (const char* debug : {"WEFT_DEBUG=", "WEFT_DEBUG=noguardmarker"}) {
             const outcome o = run_child("child_overflow", scenario, {debug});
             expect_killed(o, SIGSEGV);

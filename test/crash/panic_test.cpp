@@ -43,8 +43,8 @@ TEST(panic_test, the_report_shows_the_stack_of_the_throw)
     for (const char* scenario : {"uncaught", "uncaught_after_parks"}) {
         const outcome o = run_child("child_panic", scenario);
         expect_panic(o);
-        // Names of functions need symbols that a static function of a stripped program has not; its frames' addresses or
-        // the program's name must be there.
+        // Names of functions need symbols that a static function of a stripped program has not; its frames' addresses
+        // or the program's name must be there.
         EXPECT_TRUE(o.reported("child_panic") || o.reported("throws_deep_inside")) << o;
     }
 }

@@ -13,7 +13,8 @@ using weft::test::run_child;
 
 TEST(start_test, a_bad_number_of_procs_is_refused)
 {
-    for (const char* value : {"abc", "0", "-3", "99999", "1025", "4x", "x4", "1.5", "0x4", "99999999999999999999", "-1", "2 3"}) {
+    for (const char* value :
+         {"abc", "0", "-3", "99999", "1025", "4x", "x4", "1.5", "0x4", "99999999999999999999", "-1", "2 3"}) {
         const std::string setting = std::string("WEFT_PROCS=") + value;
         const outcome o = run_child("child_start", "run", {setting});
         SCOPED_TRACE(setting);

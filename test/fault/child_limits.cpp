@@ -1,6 +1,7 @@
 // Runs into limits: no address space, no threads, max_threads.
 //
-// A scenario that ends by an exception says so on stdout and exits with 0; one that ends by a report of weft's dies of it.
+// A scenario that ends by an exception says so on stdout and exits with 0; one that ends by a report of weft's dies of
+// it.
 #include <grp.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -264,7 +265,8 @@ int max_threads_of_one()
                           }
                           all.wait();
                           weft::sleep_for(std::chrono::milliseconds(2));
-                          say("ran %d on %llu thread", ran.load(), static_cast<unsigned long long>(weft::stats().threads));
+                          say("ran %d on %llu thread", ran.load(),
+                              static_cast<unsigned long long>(weft::stats().threads));
                       });
         });
 }

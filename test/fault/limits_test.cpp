@@ -14,8 +14,8 @@ namespace {
 using weft::test::outcome;
 using weft::test::run_child;
 
-#define SKIP_UNDER_SANITIZERS()        \
-    if (weft::test::under_sanitizer)   \
+#define SKIP_UNDER_SANITIZERS()      \
+    if (weft::test::under_sanitizer) \
     GTEST_SKIP() << "a sanitizer's own memory and threads do not live with such limits"
 
 #define SKIP_UNLESS_ROOT() \

@@ -1,5 +1,5 @@
-// Exceptions and exits: thrown, caught, rethrown, nested, in flight over parks and migrations, next to goroutines that end
-// in the middle of all that.
+// Exceptions and exits: thrown, caught, rethrown, nested, in flight over parks and migrations, next to goroutines that
+// end in the middle of all that.
 #include <atomic>
 #include <cstdint>
 #include <exception>

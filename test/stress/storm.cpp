@@ -1,7 +1,7 @@
 // Goroutines that do everything that there is, at random, while the number of Ps changes under them.
 //
-// Every goroutine is announced in a ledger by its starter and redeemed by its own end, whichever way it ends; every result
-// is a function of its goroutine's token; every counter under a mutex is plain memory and known in advance.
+// Every goroutine is announced in a ledger by its starter and redeemed by its own end, whichever way it ends; every
+// result is a function of its goroutine's token; every counter under a mutex is plain memory and known in advance.
 #include <array>
 #include <atomic>
 #include <chrono>

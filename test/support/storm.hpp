@@ -2,9 +2,9 @@
 //
 //     NAME [--seconds N] [--seed S]
 //
-// The seed decides what each goroutine does; when it does so is the scheduler's and the machine's business. A storm prints
-// its seed first. Without progress for a minute the watchdog prints the runtime's counters and aborts; so does a check that
-// fails.
+// The seed decides what each goroutine does; when it does so is the scheduler's and the machine's business. A storm
+// prints its seed first. Without progress for a minute the watchdog prints the runtime's counters and aborts; so does a
+// check that fails.
 #pragma once
 
 #include <atomic>
@@ -77,10 +77,11 @@ public:
         stopped_.notify_all();
         watchdog_.join();
         const runtime_stats s = weft::stats();
-        std::printf("%s: %llu rounds, %llu goroutines, %llu switches, %llu parks, %llu steals, %llu handoffs: ok\n", name_,
-                    static_cast<unsigned long long>(rounds), static_cast<unsigned long long>(s.goroutines_started),
-                    static_cast<unsigned long long>(s.switches), static_cast<unsigned long long>(s.parks),
-                    static_cast<unsigned long long>(s.steals), static_cast<unsigned long long>(s.handoffs));
+        std::printf("%s: %llu rounds, %llu goroutines, %llu switches, %llu parks, %llu steals, %llu handoffs: ok\n",
+                    name_, static_cast<unsigned long long>(rounds),
+                    static_cast<unsigned long long>(s.goroutines_started), static_cast<unsigned long long>(s.switches),
+                    static_cast<unsigned long long>(s.parks), static_cast<unsigned long long>(s.steals),
+                    static_cast<unsigned long long>(s.handoffs));
         return 0;
     }
 
@@ -105,9 +106,10 @@ private:
                      "  switches %llu, parks %llu, steals %llu, stolen %llu, handoffs %llu, wakeups %llu\n"
                      "  stacks in use %llu, free %llu\n",
                      name_, what, n(seed_), n(s.goroutines), n(s.goroutines_runnable), n(s.goroutines_running),
-                     n(s.goroutines_waiting), n(s.goroutines_started), n(s.timers), n(s.procs), n(s.procs_idle), n(s.threads),
-                     n(s.threads_idle), n(s.threads_spinning), n(s.thread_failures), n(s.switches), n(s.parks), n(s.steals),
-                     n(s.stolen), n(s.handoffs), n(s.wakeups), n(s.stacks_in_use), n(s.stacks_free));
+                     n(s.goroutines_waiting), n(s.goroutines_started), n(s.timers), n(s.procs), n(s.procs_idle),
+                     n(s.threads), n(s.threads_idle), n(s.threads_spinning), n(s.thread_failures), n(s.switches),
+                     n(s.parks), n(s.steals), n(s.stolen), n(s.handoffs), n(s.wakeups), n(s.stacks_in_use),
+                     n(s.stacks_free));
         std::abort();
     }
 

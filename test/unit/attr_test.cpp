@@ -22,8 +22,8 @@ constexpr std::size_t kib = 1'024;
 constexpr std::size_t mib = 1'024 * kib;
 constexpr std::size_t gib = 1'024 * mib;
 
-// Of a stack of `size` bytes, what the test leaves alone: the guard (a sixteenth, 4 KiB to 64 KiB), the frames of entry,
-// of a park and of one descend().
+// Of a stack of `size` bytes, what the test leaves alone: the guard (a sixteenth, 4 KiB to 64 KiB), the frames of
+// entry, of a park and of one descend().
 constexpr std::size_t margin(std::size_t size)
 {
     const std::size_t frames = weft::test::under_sanitizer ? 8 * kib : 4 * kib;
@@ -94,9 +94,9 @@ WEFT_TEST(attr_test, a_refused_closure_is_destroyed)
 {
     for (int i = 0; i < 1'000; ++i) {
         EXPECT_THROW(weft::go(weft::attr{.stack_size = 3}, [c = weft::test::counted()] {}), std::invalid_argument);
-        EXPECT_THROW(
-            weft::go(weft::attr{.stack_size = 3}, [c = weft::test::counted(), big = std::array<char, 300>{}] { (void)big; }),
-            std::invalid_argument);
+        EXPECT_THROW(weft::go(weft::attr{.stack_size = 3},
+                              [c = weft::test::counted(), big = std::array<char, 300>{}] { (void)big; }),
+                     std::invalid_argument);
     }
     EXPECT_EQ(weft::test::counted::alive, 0);
 }

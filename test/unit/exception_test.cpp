@@ -1,5 +1,5 @@
-// Exceptions are per goroutine: caught exceptions, the count of those in flight, and nested handlers stay what they were
-// over every park, also when the goroutine goes on on another thread meanwhile.
+// Exceptions are per goroutine: caught exceptions, the count of those in flight, and nested handlers stay what they
+// were over every park, also when the goroutine goes on on another thread meanwhile.
 #include <atomic>
 #include <exception>
 #include <stdexcept>
@@ -334,7 +334,10 @@ WEFT_TEST(exception_test, a_new_goroutine_has_none)
     int wrong = 0;
     struct starts_one {
         int* wrong;
-        ~starts_one() { *wrong += weft::async([] { return std::uncaught_exceptions(); }).get(); }
+        ~starts_one()
+        {
+            *wrong += weft::async([] { return std::uncaught_exceptions(); }).get();
+        }
     };
     try {
         const starts_one s{&wrong};

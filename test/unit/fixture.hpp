@@ -124,10 +124,10 @@ private:
 }  // namespace weft::test
 
 /// A test whose body is the main goroutine of weft::run().
-#define WEFT_TEST(suite, name)                           \
-    static void suite##_##name##_goroutine();            \
-    TEST_F(suite, name)                                  \
-    {                                                    \
+#define WEFT_TEST(suite, name)                               \
+    static void suite##_##name##_goroutine();                \
+    TEST_F(suite, name)                                      \
+    {                                                        \
         EXPECT_EQ(weft::run(suite##_##name##_goroutine), 0); \
-    }                                                    \
+    }                                                        \
     static void suite##_##name##_goroutine()

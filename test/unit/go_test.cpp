@@ -502,8 +502,8 @@ WEFT_TEST(go_test, locals_are_aligned)
             {
                 alignas(64) std::array<char, 64> wide{};
                 alignas(16) std::array<char, 16> vector{};
-                for (std::uintptr_t address :
-                     {reinterpret_cast<std::uintptr_t>(wide.data()) % 64, reinterpret_cast<std::uintptr_t>(vector.data()) % 16}) {
+                for (std::uintptr_t address : {reinterpret_cast<std::uintptr_t>(wide.data()) % 64,
+                                               reinterpret_cast<std::uintptr_t>(vector.data()) % 16}) {
                     asm volatile("" : "+r"(address));
                     misaligned += address == 0 ? 0 : 1;
                 }
@@ -533,7 +533,8 @@ WEFT_TEST(go_test, values_survive_a_park)
                     const double real_sum = std::accumulate(real.begin(), real.end(), 0.0);
                     weft::yield();
                     if (whole_sum != std::accumulate(whole.begin(), whole.end(), std::uint64_t{0}) ||
-                        real_sum < static_cast<double>(whole_sum) * 0.5 || real_sum > static_cast<double>(whole_sum) * 0.5)
+                        real_sum < static_cast<double>(whole_sum) * 0.5 ||
+                        real_sum > static_cast<double>(whole_sum) * 0.5)
                         ++lost;
                 }
             });

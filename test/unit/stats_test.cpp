@@ -67,7 +67,8 @@ WEFT_TEST(stats_test, counts_timers)
     std::vector<weft::future<std::future_status>> waiters;
     for (int i = 0; i < 20; ++i) {
         gates.push_back(weft::async([&] { finish.wait(); }));
-        waiters.push_back(weft::async([&, i] { return gates[static_cast<std::size_t>(i)].wait_for(std::chrono::hours(1)); }));
+        waiters.push_back(
+            weft::async([&, i] { return gates[static_cast<std::size_t>(i)].wait_for(std::chrono::hours(1)); }));
         EXPECT_TRUE(eventually([&] { return weft::stats().timers == static_cast<std::uint64_t>(i) + 1; }));
     }
     finish.open();
@@ -81,8 +82,8 @@ WEFT_TEST(stats_test, a_goroutine_that_has_not_run_owns_no_stack)
 {
     const procs one(1);
     const std::size_t count = scaled(5'000);
-    // Nobody else has a P; yet a machine that stops this goroutine for long may find a way to run some of them, hence the
-    // repetition.
+    // Nobody else has a P; yet a machine that stops this goroutine for long may find a way to run some of them, hence
+    // the repetition.
     bool seen = false;
     for (int attempt = 0; attempt < 20 && !seen; ++attempt) {
         weft::wait_group all;
@@ -147,8 +148,9 @@ TEST_F(stats_test, is_quiet_without_goroutines)
         []
         {
             const weft::runtime_stats s = weft::stats();
-            return s.goroutines == 0 && s.goroutines_runnable == 0 && s.goroutines_running == 0 && s.goroutines_waiting == 0 &&
-                   s.timers == 0 && s.threads_spinning == 0 && s.procs_idle == s.procs && s.threads_idle == s.threads;
+            return s.goroutines == 0 && s.goroutines_runnable == 0 && s.goroutines_running == 0 &&
+                   s.goroutines_waiting == 0 && s.timers == 0 && s.threads_spinning == 0 && s.procs_idle == s.procs &&
+                   s.threads_idle == s.threads;
         }));
 }
 

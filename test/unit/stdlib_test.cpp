@@ -151,7 +151,8 @@ WEFT_TEST(stdlib_test, long_doubles_are_printed)
                       weft::yield();
                       if (length != 5'002 || std::string_view(text.data(), 7) != "0.33333")
                           return false;
-                      const int large = std::snprintf(text.data(), text.size(), "%.0Lf", std::numeric_limits<long double>::max());
+                      const int large =
+                          std::snprintf(text.data(), text.size(), "%.0Lf", std::numeric_limits<long double>::max());
                       long double back = 0;
                       return large > 300 && std::sscanf(text.data(), "%Lf", &back) == 1 && std::isnormal(back);
                   });
@@ -159,21 +160,22 @@ WEFT_TEST(stdlib_test, long_doubles_are_printed)
 
 WEFT_TEST(stdlib_test, streams_and_locales)
 {
-    in_goroutines(scaled(200),
-                  [](std::size_t n)
-                  {
-                      std::ostringstream out;
-                      out.imbue(std::locale::classic());
-                      out << std::setw(12) << std::setfill('*') << std::hex << n << ' ' << std::setprecision(30)
-                          << 3.14159265358979L << ' ' << std::put_time(std::gmtime(std::array<std::time_t, 1>{0}.data()), "%F");
-                      weft::yield();
-                      std::istringstream in(out.str());
-                      std::string first;
-                      long double second = 0;
-                      std::string third;
-                      in >> first >> second >> third;
-                      return first.size() == 12 && std::abs(second - 3.14159265358979L) < 1e-15L && third == "1970-01-01";
-                  });
+    in_goroutines(
+        scaled(200),
+        [](std::size_t n)
+        {
+            std::ostringstream out;
+            out.imbue(std::locale::classic());
+            out << std::setw(12) << std::setfill('*') << std::hex << n << ' ' << std::setprecision(30)
+                << 3.14159265358979L << ' ' << std::put_time(std::gmtime(std::array<std::time_t, 1>{0}.data()), "%F");
+            weft::yield();
+            std::istringstream in(out.str());
+            std::string first;
+            long double second = 0;
+            std::string third;
+            in >> first >> second >> third;
+            return first.size() == 12 && std::abs(second - 3.14159265358979L) < 1e-15L && third == "1970-01-01";
+        });
 }
 
 WEFT_TEST(stdlib_test, random_numbers)
@@ -204,7 +206,8 @@ WEFT_TEST(stdlib_test, addresses_are_looked_up)
                       hints.ai_family = AF_INET;
                       hints.ai_socktype = SOCK_STREAM;
                       addrinfo* found = nullptr;
-                      // A name, too, goes through the whole machinery of nsswitch; the answer may be that there is none.
+                      // A name, too, goes through the whole machinery of nsswitch; the answer may be that there is
+                      // none.
                       if (n % 4 == 0 && ::getaddrinfo("localhost", nullptr, &hints, &found) == 0)
                           ::freeaddrinfo(found);
                       if (::getaddrinfo("127.0.0.1", "80", &hints, &found) != 0)
@@ -222,8 +225,9 @@ WEFT_TEST(stdlib_test, files_and_paths)
     in_goroutines(std::min<std::size_t>(scaled(50), 20),
                   [](std::size_t n)
                   {
-                      const std::filesystem::path path = std::filesystem::temp_directory_path() /
-                                                         ("weft_unit_" + std::to_string(::getpid()) + "_" + std::to_string(n));
+                      const std::filesystem::path path =
+                          std::filesystem::temp_directory_path() /
+                          ("weft_unit_" + std::to_string(::getpid()) + "_" + std::to_string(n));
                       std::ofstream(path) << "line " << n << '\n';
                       weft::yield();
                       std::string line;

@@ -1,7 +1,7 @@
 // weft::yield: everybody gets a turn, whatever the others do.
 //
-// Starvation shows as a count out of proportion, not as a time: somebody made a very large number of steps while another
-// one made none.
+// Starvation shows as a count out of proportion, not as a time: somebody made a very large number of steps while
+// another one made none.
 #include <atomic>
 #include <cstdint>
 #include <thread>

@@ -110,7 +110,8 @@ TEST(timer_test, collects_the_goroutines_to_wake)
     for (std::int64_t i = 0; i < 3; ++i) {
         all.push_back(std::make_unique<noted>());
         all.back()->t.when = 30 - i;
-        all.back()->t.expire = [](timer& t) noexcept { return t.when == 29 ? nullptr : &gs[static_cast<std::size_t>(30 - t.when)]; };
+        all.back()->t.expire = [](timer& t) noexcept
+        { return t.when == 29 ? nullptr : &gs[static_cast<std::size_t>(30 - t.when)]; };
         arm(heap, all.back()->t);
     }
     g_list out;
@@ -164,8 +165,8 @@ TEST(timer_test, behaves_as_an_ordered_set)
         timer_heap::disarm(n.t);
 }
 
-// One thread fires, the others arm and disarm; a timer that disarm() returned for is not touched again: they lie on stacks
-// that go away.
+// One thread fires, the others arm and disarm; a timer that disarm() returned for is not touched again: they lie on
+// stacks that go away.
 TEST(timer_test, may_be_disarmed_while_it_fires)
 {
     timer_heap heap;
