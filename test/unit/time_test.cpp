@@ -171,6 +171,7 @@ WEFT_TEST(time_test, sleepers_wake_in_order)
     for (std::size_t round = 0; round < scaled(20); ++round) {
         constexpr int count = 100;
         std::vector<int> order;
+        bool late = false;  // somebody came after the first deadline, and perhaps after its own: then it did not sleep
         weft::wait_group all;
         const auto start = weft::clock::now() + 5ms;
         for (int i = 0; i < count; ++i) {
@@ -178,12 +179,13 @@ WEFT_TEST(time_test, sleepers_wake_in_order)
             all.go(
                 [&, rank]
                 {
+                    late = late || weft::clock::now() >= start;
                     weft::sleep_until(start + std::chrono::microseconds(50 * rank));
                     order.push_back(rank);
                 });
         }
         all.wait();
-        EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+        EXPECT_TRUE(late || std::is_sorted(order.begin(), order.end()));
         EXPECT_EQ(order.size(), static_cast<std::size_t>(count));
     }
 }
