@@ -35,6 +35,7 @@ class Arguments(unittest.TestCase):
             ["test", "--preset"],
             ["test", "--procs", "1,x"],
             ["test", "--all", "--preset", "tsan"],
+            ["test", "--all", "--procs", "2"],
             ["stress", "--seconds", "0"],
             ["stress", "--program", "nonsense"],
             ["fmt", "--nonsense"],

@@ -77,7 +77,8 @@ bool timer_heap::arm(timer& t) noexcept
         entries_ = grown;
         capacity_ = capacity;
     }
-    t.heap = this;
+    if (t.heap != this)
+        t.heap = this;  // else set before its waiter could be woken, and read by disarm() without the lock
     t.state.store(timer::status::armed, base::memory_order_relaxed);
     sift_up(size_++, entry{t.when, &t});
     publish();

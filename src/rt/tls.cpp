@@ -17,8 +17,11 @@ struct thread_stand_in {
     thread_stand_in& operator=(const thread_stand_in&) = delete;
     ~thread_stand_in()
     {
-        if (item != nullptr)
-            give_global_g(item);
+        if (item == nullptr)
+            return;
+        item->flags = 0;
+        item->move_to(g_state::running, g_state::dead);
+        give_global_g(item);
     }
 };
 thread_local thread_stand_in stand_in;

@@ -96,19 +96,19 @@ void misuse(bank& b)
     }
 }
 
-// The last one to let go frees it.
+// The last one to let go frees it. By a count outside of the mutex, which must outlive every unlock().
 struct shared_object {
     weft::mutex m;
-    std::uint64_t users;
+    std::uint64_t uses = 0;
+    std::atomic<std::uint64_t> users;
     explicit shared_object(std::uint64_t n) : users(n) {}
     void release()
     {
-        bool last = false;
         {
             const std::lock_guard guard(m);
-            last = --users == 0;
+            ++uses;
         }
-        if (last)
+        if (--users == 0)
             delete this;
     }
 };

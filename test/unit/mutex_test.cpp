@@ -307,14 +307,15 @@ WEFT_TEST(mutex_test, an_exception_inside_unlocks)
     m.unlock();
 }
 
-// Whoever finds itself to be the last one, under the mutex, frees the object that holds the mutex: the others have
-// unlocked, or are about to return from unlock(). ASan and TSan see an unlock() that touches the mutex too late.
-WEFT_TEST(mutex_test, may_be_destroyed_by_the_last_holder)
+// Whoever finds itself to be the last one, by a count outside of the mutex, frees the object that holds the mutex: all
+// unlock() calls have returned. ASan and TSan see one that touches the mutex, or its queue, later still.
+WEFT_TEST(mutex_test, may_be_destroyed_when_every_unlock_has_returned)
 {
     const procs four(4);
     struct shared {
         weft::mutex m;
-        int users = 0;
+        int uses = 0;
+        std::atomic<int> users{0};
     };
     for (std::size_t i = 0; i < scaled(5'000); ++i) {
         constexpr int users = 4;
@@ -325,12 +326,11 @@ WEFT_TEST(mutex_test, may_be_destroyed_by_the_last_holder)
             all.go(
                 [object]
                 {
-                    bool last = false;
                     {
                         const std::lock_guard guard(object->m);
-                        last = --object->users == 0;
+                        ++object->uses;
                     }
-                    if (last)
+                    if (--object->users == 0)
                         delete object;
                 });
         }

@@ -3,6 +3,14 @@
 suites_all=(release tsan asan release-clang lto)
 [[ $(uname -m) == aarch64 ]] || suites_all+=(aarch64)
 
+# What `--all` leaves to the release and the TSan suite: the extremes of the number of Ps, the longest end-to-end test.
+suite_arguments() {
+    case $1 in
+        release | tsan) ;;
+        *) printf '%s\n' --exclude-regex '-procs-(1|16)$|^e2e-million$' ;;
+    esac
+}
+
 # What a passed suite depends on: sources, tools, compilers, kernel.
 fingerprint() {
     {
@@ -70,7 +78,7 @@ cmd_test() {
         shift
     done
     [[ $procs =~ ^([0-9]+(,[0-9]+)*)?$ ]] || die "test: --procs wants numbers, as in 1,4"
-    ((all == 0)) || [[ -z $only ]] || die "test: --all or --preset, not both"
+    ((!all)) || [[ -z $only$procs$filter ]] || die "test: --all goes without --preset, --procs and --filter"
 
     local arguments=() partial=0
     if [[ -n $procs ]]; then
@@ -79,6 +87,7 @@ cmd_test() {
     fi
     if [[ -n $filter ]]; then
         partial=1
+        arguments+=(--label-regex '^(unit|conform|model|crash|fault)$')
         export GTEST_FILTER=$filter
     fi
 
@@ -107,6 +116,7 @@ cmd_test() {
         if ((all && !fresh)) && [[ -n $stamp && -e $stamp ]]; then
             skip_step "$preset" "passed before with these sources, not run again"
         else
+            ((!all)) || mapfile -t arguments < <(suite_arguments "$preset")
             run_suite "$preset" "$stamp" "${arguments[@]}"
         fi
     done
