@@ -32,6 +32,9 @@ struct alignas(base::cache_line) p {
     runq<1024>
         fresh;  ///< never run yet: the owner takes the newest (its data is hot, and forked work stays depth-first),
                 ///< thieves the oldest (the largest part of a divided task), the owner too from time to time
+    /// Whose turn it is when both rings have work. Not by the parity of `tick`: runnext counts there too, and a
+    /// goroutine that starts another one and waits for it would always meet the same one.
+    bool fresh_turn = false;
     g_cache gs;
     stack_cache stacks;
     std::int64_t fair_at = 0;       ///< when the shared queues last had their turn; ns

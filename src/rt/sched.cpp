@@ -148,8 +148,11 @@ WEFT_ALWAYS_INLINE g* pick(p& proc) noexcept
     if (g* const item = proc.take_next())
         return item;
     const bool fresh = !proc.fresh.empty();
-    if (!proc.ready.empty() && (!fresh || (tick & 1) != 0))
+    if (!proc.ready.empty() && (!fresh || !proc.fresh_turn)) {
+        proc.fresh_turn = true;
         return proc.ready.pop_front();
+    }
+    proc.fresh_turn = false;
     return fresh ? proc.fresh.pop_back() : nullptr;
 }
 

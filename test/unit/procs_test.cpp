@@ -136,7 +136,7 @@ WEFT_TEST(procs_test, shrinks_and_grows_while_everything_runs)
     std::atomic<std::size_t> steps{0};
     std::atomic<std::size_t> slept{0};
     weft::wait_group all;
-    const std::size_t count = scaled(500);
+    const std::size_t count = scaled(320);
     for (std::size_t i = 0; i < count; ++i) {
         all.go(
             [&, i]
@@ -154,7 +154,7 @@ WEFT_TEST(procs_test, shrinks_and_grows_while_everything_runs)
                 }
             });
     }
-    for (std::size_t i = 0; i < scaled(1'000); ++i) {
+    for (std::size_t i = 0; i < scaled(320); ++i) {
         const int n = 1 + static_cast<int>(i * 7 % 16);
         weft::max_procs(n);
         EXPECT_EQ(weft::max_procs(), n);
