@@ -87,8 +87,11 @@ struct scheduler {
     {
         guard.acquire();
         const bool back = m(self).listed.get();
-        if (back)
+        if (back) {
             unlist_idle_m(self);
+            if (without != omit::clearing)
+                m(self).note.store(asleep, memory_order_relaxed);
+        }
         guard.release();
         return back;
     }
@@ -113,14 +116,13 @@ struct scheduler {
                 self.note.store(asleep, memory_order_relaxed);
                 return;
             }
-            if (without != omit::clearing)
-                clear_look(self);
             if (timekeeper.load(memory_order_relaxed) != number) {
                 futex_wait(self, never);
+                yield_hint();  // poked, and about to be given a P: goes round until then
                 continue;
             }
-            if (without == omit::clearing)
-                clear_look(self);
+            std::uint32_t poked = look;
+            (void)self.note.compare_exchange_strong(poked, asleep, memory_order_acq_rel, memory_order_acquire);
             if (without != omit::announcement)
                 keeper_until.store(never, memory_order_relaxed);
             weft::sys::heavy_barrier();
@@ -135,11 +137,6 @@ struct scheduler {
             }
             futex_wait(self, until);
         }
-    }
-    void clear_look(machine& self)
-    {
-        std::uint32_t poked = look;
-        (void)self.note.compare_exchange_strong(poked, asleep, memory_order_acq_rel, memory_order_acquire);
     }
 
     // -- whoever arms a timer

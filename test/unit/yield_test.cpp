@@ -3,6 +3,7 @@
 // Starvation shows as a count out of proportion, not as a time: somebody made a very large number of steps while
 // another one made none.
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -174,6 +175,50 @@ WEFT_TEST(yield_test, a_pair_that_wakes_each_other_does_not_starve_a_third)
         stop = true;
         pair.wait();
     }
+}
+
+// The same where each step takes long enough for the scheduler to look around each time, and where there are always new
+// goroutines to run as well.
+WEFT_TEST(yield_test, a_slow_pair_that_starts_goroutines_does_not_starve_a_third)
+{
+    const weft::test::procs one(1);
+    constexpr std::uint64_t many_rounds = 100'000;
+    struct turn {
+        weft::wait_group g;
+        turn() { g.add(); }
+    };
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> steps{0};
+    std::atomic<std::uint64_t> rounds{0};
+    std::vector<turn> turns(2);
+    const std::uint64_t enough = scaled(500);
+    weft::wait_group all;
+    for (std::size_t side = 0; side < 2; ++side) {
+        all.go(
+            [&, side]
+            {
+                weft::wait_group& mine = turns[side].g;
+                weft::wait_group& other = turns[1 - side].g;
+                while (!stop) {
+                    mine.wait();
+                    mine.add();
+                    const auto until = weft::clock::now() + std::chrono::microseconds(20);
+                    while (weft::clock::now() < until) {
+                    }
+                    weft::go([] {});
+                    if (++rounds > many_rounds || steps >= enough)
+                        stop = true;
+                    other.done();
+                }
+            });
+    }
+    turns[0].g.done();
+    while (!stop) {
+        ++steps;
+        weft::yield();
+    }
+    EXPECT_LE(rounds, many_rounds) << steps << " steps";
+    all.wait();
 }
 
 // A spawner that never yields itself, only starts goroutines, faster than they can run.
