@@ -67,8 +67,9 @@ int run(F&& main)
 /// The most Ps there can be.
 inline constexpr int max_procs_limit = 1024;
 
-/// The number of Ps; sets it when `n` > 0, while everything runs on. Returns the former value. Throws
-/// std::invalid_argument for a negative `n` or one above max_procs_limit.
+/// The number of Ps; sets it when `n` > 0, while everything runs on: the caller has one of the Ps left when it returns,
+/// others give theirs up at their next scheduling points. Returns the former value. Throws std::invalid_argument for a
+/// negative `n` or one above max_procs_limit.
 WEFT_API int max_procs(int n = 0);
 
 /// The calling goroutine keeps the OS thread that it runs on, and no other goroutine runs there, until as many

@@ -222,7 +222,10 @@ int max_procs(int n)
 {
     if (n <= max_procs_limit && n >= 0)
         rt::ensure_started(options{});
-    return rt::set_procs(n);
+    const int before = rt::set_procs(n);
+    if (n > 0)
+        rt::leave_retired_p();
+    return before;
 }
 
 }  // namespace weft

@@ -39,6 +39,7 @@ struct alignas(base::cache_line) p {
     stack_cache stacks;
     std::int64_t fair_at = 0;       ///< when the shared queues last had their turn; ns
     std::int64_t oldest_taken = 0;  ///< when the oldest of `fresh` last had its turn; ns
+    std::int64_t slice_began = 0;   ///< when runnext was last passed over; ns
     std::uint64_t next_id = 0;      ///< goroutine ids in stock: [next_id, end_id)
     std::uint64_t end_id = 0;
 

@@ -18,10 +18,11 @@ public:
     static constexpr std::uint32_t capacity = Capacity;
     static_assert((capacity & (capacity - 1)) == 0, "head and tail wrap");
 
-    /// Racy when called by others: a hint.
+    /// Racy when called by others: a hint, but never less than nothing, because head is read first and only grows.
     [[nodiscard]] WEFT_ALWAYS_INLINE std::uint32_t size() const noexcept
     {
-        return tail_.load(base::memory_order_relaxed) - head_.load(base::memory_order_relaxed);
+        const std::uint32_t h = head_.load(base::memory_order_acquire);
+        return tail_.load(base::memory_order_relaxed) - h;
     }
     [[nodiscard]] WEFT_ALWAYS_INLINE bool empty() const noexcept { return size() == 0; }
     [[nodiscard]] WEFT_ALWAYS_INLINE bool full() const noexcept { return size() >= capacity; }

@@ -28,6 +28,8 @@ constexpr std::uint64_t fairness_period = 64;  // decisions between two looks at
 // So often (ns) the oldest fresh goroutine runs before newer ones. Not by count: each time costs a divided task its
 // depth-first order, and with it memory.
 constexpr std::int64_t oldest_period = 10'000'000;
+// After so long (ns) runnext is passed over once.
+constexpr std::int64_t next_slice = 2'000'000;
 // A goroutine that runs for less (ns) than its cache lines take to move to another core is better left where it is.
 constexpr std::int64_t worth_moving = 300;
 
@@ -110,6 +112,45 @@ WEFT_ALWAYS_INLINE m* switch_to(m* self, sys::context* from, g* next) noexcept
     return switch_plain(self, from, next);
 }
 
+/// The longest waiting goroutine of a queue. Which queue begins changes each `turn`: decisions may be so slow that
+/// there is always an old goroutine in each of them.
+g* next_queued(p& proc, std::uint32_t procs, std::uint64_t turn, std::int64_t now) noexcept
+{
+    for (std::uint64_t queue = turn; queue < turn + 3; ++queue) {
+        switch (queue % 3) {
+            case 0:
+                if (g* const item = sched.global.take(sched.global.share(procs), proc.ready))
+                    return item;
+                break;
+            case 1:
+                if (!proc.fresh.empty() && now - proc.oldest_taken > oldest_period) {
+                    proc.oldest_taken = now;
+                    return proc.fresh.pop_front();
+                }
+                break;
+            default:
+                if (!proc.ready.empty())
+                    return proc.ready.pop_front();
+        }
+    }
+    return nullptr;
+}
+
+/// Goroutines that ready each other for ever share one slice, or runnext would never leave the queues their turn. At
+/// its end the one in runnext goes behind all that wait.
+void end_slice(p& proc, std::int64_t now) noexcept
+{
+    if (now - proc.slice_began < next_slice || proc.queued() == 0)
+        return;
+    proc.slice_began = now;
+    if (g* const item = proc.take_next()) {
+        g_list behind;
+        behind.push_back(item);
+        sched.global.push(behind);
+        wake_if_needed();
+    }
+}
+
 /// The shared queues, the timers and a change of max_procs get their turn beside a P's own work.
 WEFT_NOINLINE g* next_fair(p& proc) noexcept
 {
@@ -125,15 +166,10 @@ WEFT_NOINLINE g* next_fair(p& proc) noexcept
     const std::uint64_t turn = proc.tick.load(base::memory_order_relaxed) / fairness_period;
     const std::uint32_t other = static_cast<std::uint32_t>(turn % sched.made.load(base::memory_order_acquire));
     fire_timers(proc, sched.at(other).timers, now);
-    if (g* const item = sched.global.take(sched.global.share(procs), proc.ready))
+    if (g* const item = next_queued(proc, procs, turn, now)) {
+        end_slice(proc, now);
         return item;
-    if (!proc.fresh.empty() && now - proc.oldest_taken > oldest_period) {
-        proc.oldest_taken = now;
-        return proc.fresh.pop_front();
     }
-    // Not runnext: two goroutines that ready each other for ever must not keep the queue waiting.
-    if (!proc.ready.empty())
-        return proc.ready.pop_front();
     if (g* const item = proc.take_next())
         return item;
     return proc.fresh.empty() ? nullptr : proc.fresh.pop_back();
@@ -531,6 +567,26 @@ void yield() noexcept
         finish_switch(*self);
     }
     leave(*self);
+}
+
+void leave_retired_p() noexcept
+{
+    for (;;) {
+        m* const self = this_m();
+        if (self == nullptr)
+            return;
+        enter(*self);
+        p& proc = *self->proc;
+        const bool in_use =
+            proc.id < sched.procs.load(base::memory_order_relaxed) || sched.stopping.load(base::memory_order_relaxed);
+        if (!in_use)  // the next decision is next_fair()'s, which has the P retired
+            proc.tick.store(proc.tick.load(base::memory_order_relaxed) | (fairness_period - 1),
+                            base::memory_order_relaxed);
+        leave(*self);
+        if (in_use)
+            return;
+        yield();
+    }
 }
 
 void end_goroutine(const goroutine_end& end) noexcept

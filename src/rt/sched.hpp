@@ -106,6 +106,8 @@ WEFT_ALWAYS_INLINE void push_next(p& proc, g* item) noexcept
 [[noreturn]] void stop_here() noexcept;
 /// Fires the timers of `heap` that have expired, onto `proc`. True: something became runnable.
 bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept;
+/// After max_procs() has fallen: returns on a P that is still in use, so what the caller starts next starts there.
+void leave_retired_p() noexcept;
 /// Makes a goroutine runnable; the caller has won it (its state is waiting).
 void ready_inside(m& self, g* item) noexcept;
 /// The uncommon part of drop_inside().

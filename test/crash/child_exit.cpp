@@ -22,7 +22,7 @@ using weft::test::say;
 
 // Trivially destructible: there until the very end.
 std::atomic<std::uint64_t> steps{0};
-bool watched = false;
+std::atomic<bool> watched{false};
 enum class at_exit { nothing, go, run, async, jthread } then = at_exit::nothing;
 
 template <class F>
@@ -209,7 +209,7 @@ int exit_in_plain_thread()
     std::thread t(
         []
         {
-            while (steps < 1'000)
+            while (steps < 1'000 || !watched)
                 std::this_thread::yield();
             std::exit(10);
         });
@@ -332,7 +332,8 @@ int with_endless_sleepers()
                 weft::go([] { weft::sleep_for(std::chrono::hours::max()); });
             for (int i = 0; i < 100; ++i)
                 weft::go([] { weft::sleep_until(weft::clock::time_point::max()); });
-            weft::sleep_for(std::chrono::milliseconds(5));
+            for (int i = 0; i < 10'000 && weft::stats().goroutines_waiting < 300; ++i)
+                weft::sleep_for(std::chrono::milliseconds(1));
             say("waiting %llu", static_cast<unsigned long long>(weft::stats().goroutines_waiting));
             return 16;
         });

@@ -2,6 +2,7 @@
 //
 // Starvation shows as a count out of proportion, not as a time: somebody made a very large number of steps while
 // another one made none.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -183,36 +184,31 @@ WEFT_TEST(yield_test, a_slow_pair_that_starts_goroutines_does_not_starve_a_third
 {
     const weft::test::procs one(1);
     constexpr std::uint64_t many_rounds = 100'000;
-    struct turn {
-        weft::wait_group g;
-        turn() { g.add(); }
-    };
     std::atomic<bool> stop{false};
     std::atomic<std::uint64_t> steps{0};
     std::atomic<std::uint64_t> rounds{0};
-    std::vector<turn> turns(2);
+    std::array<weft::mutex, 2> turns;  // locked: not this side's turn
+    turns[0].lock();
+    turns[1].lock();
     const std::uint64_t enough = scaled(500);
     weft::wait_group all;
     for (std::size_t side = 0; side < 2; ++side) {
         all.go(
             [&, side]
             {
-                weft::wait_group& mine = turns[side].g;
-                weft::wait_group& other = turns[1 - side].g;
                 while (!stop) {
-                    mine.wait();
-                    mine.add();
+                    turns[side].lock();
                     const auto until = weft::clock::now() + std::chrono::microseconds(20);
                     while (weft::clock::now() < until) {
                     }
                     weft::go([] {});
                     if (++rounds > many_rounds || steps >= enough)
                         stop = true;
-                    other.done();
+                    turns[1 - side].unlock();
                 }
             });
     }
-    turns[0].g.done();
+    turns[0].unlock();
     while (!stop) {
         ++steps;
         weft::yield();
