@@ -9,6 +9,7 @@
 
 #include "rt/g.hpp"
 #include "rt/m.hpp"
+#include "rt/section.hpp"
 #include "rt/sema.hpp"
 #include "rt/timer.hpp"
 #include "weft/go.hpp"
@@ -23,6 +24,9 @@ namespace weft::rt {
 /// Suspends the caller (current()) and then runs `commit(caller, argument)`, see commit_fn. Returns when somebody has
 /// passed the caller to ready(), or at once when commit says false.
 void park(g* self, commit_fn commit, void* argument, wait_reason why) noexcept;
+
+/// park() of a goroutine whose M is inside a section; the section has ended when it returns.
+void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
 
 /// How a wait with a deadline ends early.
 struct deadline_wait {
@@ -41,6 +45,8 @@ bool park_until(deadline_wait& wait, wait_reason why) noexcept;
 
 /// Makes a parked goroutine runnable, or wakes a plain thread. The caller must have won it: one ready() a park().
 void ready(g* item) noexcept;
+/// ready() inside a section, of a goroutine.
+void ready_inside(m& self, g* item) noexcept;
 /// ready() for many, linked by g::next; the list is empty afterwards.
 void ready(g_list& items) noexcept;
 

@@ -448,8 +448,13 @@ void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
         }
         return;
     }
-    m* self = this_m();
+    m* const self = this_m();
     enter(*self);
+    park_inside(self, me, commit, argument, why);
+}
+
+void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
     me->why.store(why, base::memory_order_relaxed);
     me->move_to(g_state::running, g_state::waiting);
     self->commit = commit;
