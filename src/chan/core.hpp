@@ -18,7 +18,6 @@
 #include "base/atomic.hpp"
 #include "base/cpu.hpp"
 #include "chan/readiness.hpp"
-#include "rt/biased_lock.hpp"
 #include "rt/rt.hpp"
 #include "weft/detail/chan.hpp"
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "rt/biased_lock.hpp"
 #include "rt/g.hpp"
 #include "rt/m.hpp"
 #include "rt/section.hpp"
