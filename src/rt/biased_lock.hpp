@@ -6,7 +6,7 @@
 //
 //   owner (the M in bias_)                  other
 //   B1 held_ = 1                            R1 word_.lock()
-//   B2 light barrier                        R2 bias_ = null
+//   B2 compiler barrier                     R2 bias_ = null
 //   B3 bias_ == me? else held_ = 0, R1      R3 heavy barrier
 //   B4 ... section ...                      R4 until held_ == 0
 //   B5 held_ = 0 (release)                  R5 ... section ...; word_.unlock()
@@ -15,6 +15,8 @@
 // bias_, and only its own M into it, before it lets word_ go. An M stands for whatever runs on it: between lock and
 // unlock nothing may move to another thread (parking with it held is fine: unlock() then runs on the same M, after the
 // switch).
+//
+// Where the kernel has no membarrier(2) it is never biased.
 //
 // It becomes biased after `patience_` sections in a row by the same M, and each revocation makes it four times as
 // patient: two Ms in turns soon cost what a plain lock does. Source of the idea: Kawachiya, Koseki, Onodera, "Lock
@@ -42,14 +44,33 @@ public:
     /// `self`: the caller's M; null on a plain thread.
     WEFT_ALWAYS_INLINE void lock(const m* self) noexcept
     {
-        if (self != nullptr && bias_.load(base::memory_order_relaxed) == self) [[likely]] {
-            held_.store(1, base::memory_order_relaxed);
-            base::light_barrier();
-            if (bias_.load(base::memory_order_relaxed) == self) [[likely]]
-                return;
-            held_.store(0, base::memory_order_release);
+        if (!try_lock_biased(self))
+            lock_slow(self);
+    }
+    /// The cheap way alone; false: lock_slow() is next.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool try_lock_biased(const m* self) noexcept
+    {
+        if (bias_.load(base::memory_order_relaxed) != self || self == nullptr) [[unlikely]]
+            return false;
+        held_.store(1, base::memory_order_relaxed);
+        base::light_compiler_barrier();
+        if (bias_.load(base::memory_order_relaxed) == self) [[likely]]
+            return true;
+        held_.store(0, base::memory_order_release);
+        return false;
+    }
+    WEFT_NOINLINE void lock_slow(const m* self) noexcept
+    {
+        word_.lock();
+        if (bias_.load(base::memory_order_relaxed) != nullptr)
+            revoke();
+        if (self == nullptr || self != last_) {
+            last_ = self;
+            in_a_row_ = 0;
+        } else if (++in_a_row_ >= patience_ && sys::has_membarrier()) {
+            in_a_row_ = 0;
+            bias_.store(self, base::memory_order_relaxed);  // from the next lock() on
         }
-        lock_slow(self);
     }
     /// By the M or thread that has locked it.
     WEFT_ALWAYS_INLINE void unlock() noexcept
@@ -59,24 +80,13 @@ public:
         else
             word_.unlock();
     }
+    /// After try_lock_biased().
+    WEFT_ALWAYS_INLINE void unlock_biased() noexcept { held_.store(0, base::memory_order_release); }
 
 private:
     static constexpr std::uint32_t first_patience = 16;
     static constexpr std::uint32_t most_patience = 1U << 30;
 
-    WEFT_NOINLINE void lock_slow(const m* self) noexcept
-    {
-        word_.lock();
-        if (bias_.load(base::memory_order_relaxed) != nullptr)
-            revoke();
-        if (self == nullptr || self != last_) {
-            last_ = self;
-            in_a_row_ = 0;
-        } else if (++in_a_row_ >= patience_) {
-            in_a_row_ = 0;
-            bias_.store(self, base::memory_order_relaxed);  // from the next lock() on
-        }
-    }
     void revoke() noexcept
     {
         bias_.store(nullptr, base::memory_order_relaxed);
