@@ -4,9 +4,9 @@
 //   bit 1   a send would not wait (or would throw: closed)
 //   2..31   how often one of the bits has changed, modulo 2^30
 //
-// Written under the channel's lock. Who sees a bit clear has seen a moment at which it was; who finds as many changes
-// later knows that the clear bits were clear all the time. By that select decides for its default case without a lock:
-// it reads all words twice, and no rise means that none was ready at the moment between the two rounds.
+// Written under the channel's lock. Who sees a bit clear has seen a moment at which it was; who finds no more changes
+// later knows that it was clear all the time. By that select decides for its default case without a lock: it reads all
+// words twice, and no change means that none was ready at the moment between the two rounds.
 #pragma once
 
 #include <cstdint>
