@@ -8,11 +8,16 @@
 //   B1 held_ = 1                            R1 word_.lock()
 //   B2 light barrier                        R2 bias_ = null
 //   B3 bias_ == me? else held_ = 0, R1      R3 heavy barrier
-//   B4 ... section ...                      R4 until held_ == 0
-//   B5 held_ = 0 (release)                  R5 ... section ...; word_.unlock()
+//   B4 ... section ...                      R4 until held_ == 0; by_word_ = true
+//   B5 held_ = 0 (release)                  R5 ... section ...; by_word_ = false; word_.unlock()
 //
 // Exclusion: after R3 either B3 comes later and sees null, or B1 is visible to R4. Only the holder of word_ writes
-// bias_, and only its own M into it, before it lets word_ go. An M stands for whatever runs on it: between lock and
+// bias_, and only its own M into it, before it lets word_ go.
+//
+// unlock() goes by by_word_, which is written inside sections only. held_ would not do: an M that lost the bias between
+// its first look at it and B1 has held_ at 1 until B3, whoever is in a section meanwhile.
+//
+// An M stands for whatever runs on it: between lock and
 // unlock nothing may move to another thread (parking with it held is fine: unlock() then runs on the same M, after the
 // switch).
 //
@@ -54,10 +59,12 @@ public:
     /// By the M or thread that has locked it.
     WEFT_ALWAYS_INLINE void unlock() noexcept
     {
-        if (held_.load(base::memory_order_relaxed) != 0) [[likely]]
+        if (!by_word_) [[likely]] {
             held_.store(0, base::memory_order_release);
-        else
+        } else {
+            by_word_ = false;
             word_.unlock();
+        }
     }
 
 private:
@@ -69,6 +76,7 @@ private:
         word_.lock();
         if (bias_.load(base::memory_order_relaxed) != nullptr)
             revoke();
+        by_word_ = true;
         if (self == nullptr || self != last_) {
             last_ = self;
             in_a_row_ = 0;
@@ -94,6 +102,7 @@ private:
     base::atomic<const m*> bias_{nullptr};  ///< written under word_
     base::atomic<std::uint32_t> held_{0};   ///< by the M in bias_
     sys::lock_word word_;
+    bool by_word_ = false;                     ///< by who is in a section: it holds word_
     const m* last_ = nullptr;                  ///< under word_: who locked it last that way
     std::uint32_t in_a_row_ = 0;               ///< under word_
     std::uint32_t patience_ = first_patience;  ///< under word_
