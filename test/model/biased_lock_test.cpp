@@ -36,8 +36,9 @@ struct guarded {
     shipped_biased_lock mu;
     plain<int> data{0};
     const settings how;
-    std::array<char, max_threads> ms{};  // their addresses stand for Ms
-    std::uint64_t order = 0;             // of the sections: all that the lock's own counts depend on
+    struct alignas(weft::base::cache_line) m_like {};
+    std::array<m_like, max_threads> ms{};  // their addresses stand for Ms
+    std::uint64_t order = 0;               // of the sections: all that the lock's own counts depend on
 
     explicit guarded(const settings& s) : how(s)
     {
@@ -97,6 +98,24 @@ TEST(model_biased_lock, three_threads)
         EXPECT_EXPLORED(explore<contended<3, 1>>({.preemptions = 3}, s));
         EXPECT_EXPLORED(explore<contended<3, 2>>({.preemptions = 2}, s));
     }
+}
+
+/// Thread 0 comes with a bias of long ago, when thread 1 has it and is inside and thread 2 revokes that.
+struct late : guarded {
+    static constexpr int threads = 3;
+    using guarded::guarded;
+    void run(int thread)
+    {
+        constexpr int to_be_biased = 66;
+        for (int i = 0; i < (thread == 1 ? to_be_biased : 1); ++i)
+            section(thread);
+    }
+    void end() { check_quiet(68); }
+};
+
+TEST(model_biased_lock, a_bias_of_long_ago)
+{
+    EXPECT_EXPLORED(explore<late>({.preemptions = 2, .max_steps = 5000}, biased));
 }
 
 TEST(model_biased_lock, needs_its_heavy_barrier)
