@@ -446,7 +446,12 @@ const void* caller() noexcept
 
 void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
-    if ((me->flags & g::a_thread) != 0) {
+    park_inside((me->flags & g::a_thread) != 0 ? nullptr : begin_section(), me, commit, argument, why);
+}
+
+void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    if (self == nullptr) [[unlikely]] {
         if (park_thread_commit(me, commit, argument)) {
             while (!thread_was_readied(me))
                 block_thread(me);
@@ -454,13 +459,6 @@ void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
         }
         return;
     }
-    m* const self = this_m();
-    enter(*self);
-    park_inside(self, me, commit, argument, why);
-}
-
-void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
-{
     me->why.store(why, base::memory_order_relaxed);
     me->move_to(g_state::running, g_state::waiting);
     self->commit = commit;
@@ -474,16 +472,21 @@ void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason w
 
 bool park_until(deadline_wait& wait, wait_reason why) noexcept
 {
+    return park_until_inside((wait.waiter->flags & g::a_thread) != 0 ? nullptr : begin_section(), wait, why);
+}
+
+bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept
+{
     g* const me = wait.waiter;
-    if ((me->flags & g::a_thread) == 0) {
-        park(me, &publish_and_arm, &wait, why);
+    if (self != nullptr) {
+        park_inside(self, me, &publish_and_arm, &wait, why);
         timer_heap::disarm(wait.alarm);
         return !wait.timed_out;
     }
     const commit_fn publish = [](g*, void* w) noexcept
     {
-        auto& self = *static_cast<deadline_wait*>(w);
-        return self.publish(self);
+        auto& published = *static_cast<deadline_wait*>(w);
+        return published.publish(published);
     };
     if (park_thread_commit(me, publish, &wait)) {
         bool waiting = true;
@@ -605,6 +608,15 @@ void end_goroutine(const goroutine_end& end) noexcept
     m& self = *this_m();
     *self.exceptions = {};  // what was being unwound is not finished by a handler
     leave_stack(self, end, finish_run(self, end));
+}
+
+std::uint32_t random_below(m* self, std::uint32_t n) noexcept
+{
+    if (self != nullptr)
+        return self->random.below(n);
+    static base::atomic<std::uint64_t> drawn{0};
+    return base::rand(static_cast<std::uint64_t>(sys::monotonic_now()) + drawn.fetch_add(1, base::memory_order_relaxed))
+        .below(n);
 }
 
 void lock_thread() noexcept
