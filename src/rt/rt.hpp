@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "rt/biased_lock.hpp"
+#include "rt/cancel.hpp"
 #include "rt/g.hpp"
 #include "rt/m.hpp"
 #include "rt/section.hpp"
@@ -21,6 +22,8 @@ namespace weft::rt {
 [[nodiscard]] g* current();
 /// Whether the caller runs on a goroutine.
 [[nodiscard]] bool on_goroutine() noexcept;
+/// An address that stands for the calling goroutine or thread, and for no other while it lives.
+[[nodiscard]] const void* caller() noexcept;
 
 /// Suspends the caller (current()) and then runs `commit(caller, argument)`, see commit_fn. Returns when somebody has
 /// passed the caller to ready(), or at once when commit says false.

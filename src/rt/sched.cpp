@@ -438,6 +438,12 @@ bool on_goroutine() noexcept
     return self != nullptr && self->current != nullptr;
 }
 
+const void* caller() noexcept
+{
+    const m* const self = this_m();
+    return self != nullptr && self->current != nullptr ? self->current : this_thread_key();
+}
+
 void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     park_inside((me->flags & g::a_thread) != 0 ? nullptr : begin_section(), me, commit, argument, why);

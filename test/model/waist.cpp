@@ -1,5 +1,6 @@
 #include "model/waist.hpp"
 
+#include "rt/cancel.cpp"
 #include "rt/sema.cpp"
 #include "weft/time.hpp"
 
@@ -155,6 +156,11 @@ g* current()
     return model::runtime::get().current();
 }
 
+const void* caller() noexcept
+{
+    return current();
+}
+
 void park(g* self, commit_fn commit, void* argument, wait_reason) noexcept
 {
     model::runtime::get().park(self, commit, argument);
@@ -215,6 +221,11 @@ namespace weft::sys {
 std::int64_t monotonic_now() noexcept
 {
     return model::runtime::get().now();
+}
+
+void yield_thread() noexcept
+{
+    model::yield_hint();
 }
 
 }  // namespace weft::sys
