@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "rt/biased_lock.hpp"
 #include "rt/g.hpp"
 #include "rt/m.hpp"
+#include "rt/section.hpp"
 #include "rt/sema.hpp"
 #include "rt/timer.hpp"
 #include "weft/go.hpp"
@@ -23,6 +25,10 @@ namespace weft::rt {
 /// Suspends the caller (current()) and then runs `commit(caller, argument)`, see commit_fn. Returns when somebody has
 /// passed the caller to ready(), or at once when commit says false.
 void park(g* self, commit_fn commit, void* argument, wait_reason why) noexcept;
+
+/// park() in the section that begin_section() began: `self` is what it has returned. The section has ended when this
+/// returns.
+void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
 
 /// How a wait with a deadline ends early.
 struct deadline_wait {
@@ -39,8 +45,13 @@ static_assert(std::is_standard_layout_v<deadline_wait>, "of_alarm: the alarm is 
 /// park() until ready() or the deadline. True: readied; false: `expire` won.
 bool park_until(deadline_wait& wait, wait_reason why) noexcept;
 
+/// The same in a section, see park_inside().
+bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept;
+
 /// Makes a parked goroutine runnable, or wakes a plain thread. The caller must have won it: one ready() a park().
 void ready(g* item) noexcept;
+/// ready() inside a section, of a goroutine.
+void ready_inside(m& self, g* item) noexcept;
 /// ready() for many, linked by g::next; the list is empty afterwards.
 void ready(g_list& items) noexcept;
 
@@ -63,6 +74,9 @@ struct goroutine_end {
 void lock_thread() noexcept;
 /// False: there was no lock_thread() before.
 [[nodiscard]] bool unlock_thread() noexcept;
+
+/// Uniform in [0, n), n > 0; for choices, not for secrets. `self`: see park_inside().
+[[nodiscard]] std::uint32_t random_below(m* self, std::uint32_t n) noexcept;
 
 /// Counts for code that may spin for a while before it parks.
 [[nodiscard]] bool worth_spinning() noexcept;

@@ -504,12 +504,15 @@ bool on_goroutine() noexcept
 
 void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
-    if ((me->flags & g::a_thread) != 0) [[unlikely]] {
+    park_inside((me->flags & g::a_thread) != 0 ? nullptr : begin_section(), me, commit, argument, why);
+}
+
+void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    if (self == nullptr) [[unlikely]] {
         park_thread(me, commit, argument, why);
         return;
     }
-    m* self = this_m();
-    enter(*self);
     me->why.store(why, base::memory_order_relaxed);
     me->move_to(g_state::running, g_state::waiting);
     self->commit = commit;
@@ -523,16 +526,21 @@ void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 
 bool park_until(deadline_wait& wait, wait_reason why) noexcept
 {
+    return park_until_inside((wait.waiter->flags & g::a_thread) != 0 ? nullptr : begin_section(), wait, why);
+}
+
+bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept
+{
     g* const me = wait.waiter;
-    if ((me->flags & g::a_thread) == 0) {
-        park(me, &publish_and_arm, &wait, why);
+    if (self != nullptr) {
+        park_inside(self, me, &publish_and_arm, &wait, why);
         timer_heap::disarm(wait.alarm);
         return !wait.timed_out;
     }
     const commit_fn publish = [](g*, void* w) noexcept
     {
-        auto& self = *static_cast<deadline_wait*>(w);
-        return self.publish(self);
+        auto& published = *static_cast<deadline_wait*>(w);
+        return published.publish(published);
     };
     if (wait.alarm.when == never) {
         park_thread(me, publish, &wait, why);
@@ -655,6 +663,15 @@ void end_goroutine(const goroutine_end& end) noexcept
     m& self = *this_m();
     *self.exceptions = {};  // what was being unwound is not finished by a handler
     leave_stack(self, end, finish_run(self, end));
+}
+
+std::uint32_t random_below(m* self, std::uint32_t n) noexcept
+{
+    if (self != nullptr)
+        return self->random.below(n);
+    static base::atomic<std::uint64_t> drawn{0};
+    return base::rand(static_cast<std::uint64_t>(sys::monotonic_now()) + drawn.fetch_add(1, base::memory_order_relaxed))
+        .below(n);
 }
 
 void lock_thread() noexcept

@@ -17,6 +17,7 @@
 #include "rt/idle.hpp"
 #include "rt/m.hpp"
 #include "rt/p.hpp"
+#include "rt/section.hpp"
 #include "sys/lock.hpp"
 #include "weft/runtime.hpp"
 
@@ -62,18 +63,7 @@ struct scheduler {
 extern constinit scheduler sched;
 
 // --- sched.cpp
-/// Begins or ends a section in which the M's P is not to be stolen from. Everything below wants to be called inside
-/// one, unless it says otherwise.
-void enter_slow(m& self) noexcept;
-WEFT_ALWAYS_INLINE void enter(m& self) noexcept
-{
-    if (!self.own.try_enter()) [[unlikely]]
-        enter_slow(self);
-}
-WEFT_ALWAYS_INLINE void leave(m& self) noexcept
-{
-    self.own.exit();
-}
+// Everything below wants to be called inside a section (section.hpp), unless it says otherwise.
 /// The next goroutine of the P's own queues; also of the shared ones, each 64th time. Null: look in find.cpp.
 [[nodiscard]] g* next_local(p& proc) noexcept;
 /// Half of a full ring goes to the global queue, the oldest first.
@@ -115,8 +105,6 @@ WEFT_ALWAYS_INLINE void push_next(p& proc, g* item) noexcept
 bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept;
 /// After max_procs() has fallen: returns on a P that is still in use, so what the caller starts next starts there.
 void leave_retired_p() noexcept;
-/// Makes a goroutine runnable; the caller has won it (its state is waiting).
-void ready_inside(m& self, g* item) noexcept;
 /// The uncommon part of drop_inside().
 void drop_extra(g* item) noexcept;
 /// Puts a control block away; it belongs to nobody else.

@@ -23,7 +23,7 @@ enum class wait_reason : std::uint8_t {
     once,
     group,
     context,
-    nil_channel,
+    for_ever,  ///< on a nil channel
     settle,  ///< testing::settle()
     bubble,  ///< testing::bubble(), for the goroutines of the bubble
     io,      ///< the kernel
@@ -81,8 +81,8 @@ enum class wait_reason : std::uint8_t {
             return "group";
         case wait_reason::context:
             return "context";
-        case wait_reason::nil_channel:
-            return "nil channel";
+        case wait_reason::for_ever:
+            return "nil channel, for ever";
         case wait_reason::settle:
             return "testing::settle";
         case wait_reason::io:
