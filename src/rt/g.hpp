@@ -25,7 +25,23 @@ enum class g_state : std::uint8_t {
     waiting,   ///< parked: owned by what it waits on; whoever takes its waiter makes it runnable
 };
 
-enum class wait_reason : std::uint8_t { none, future, mutex, wait_group, sleep, locked, chan_send, chan_recv, select };
+enum class wait_reason : std::uint8_t {
+    none,
+    future,
+    mutex,
+    wait_group,
+    sleep,
+    locked,
+    chan_send,
+    chan_recv,
+    select,
+    shared_mutex,
+    condition_variable,
+    semaphore,
+    latch,
+    barrier,
+    once
+};
 
 /// What only some goroutines have; on the heap.
 struct g_extra {

@@ -2,6 +2,7 @@
 
 #include "rt/cancel.cpp"
 #include "rt/sema.cpp"
+#include "rt/sema_wait.cpp"
 
 namespace weft::model {
 
