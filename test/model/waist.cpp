@@ -2,6 +2,7 @@
 
 #include "rt/cancel.cpp"
 #include "rt/sema.cpp"
+#include "rt/sema_wait.cpp"
 #include "weft/time.hpp"
 
 namespace weft::model {
