@@ -24,15 +24,6 @@ namespace weft {
 
 namespace chans {
 
-rt::g* expire(rt::timer& alarm) noexcept
-{
-    auto& self = static_cast<wait&>(rt::deadline_wait::of_alarm(alarm));
-    if (!self.win(wait::by_deadline))
-        return nullptr;
-    self.timed_out = true;
-    return self.waiter;
-}
-
 namespace {
 
 using detail::select_case;
@@ -48,7 +39,7 @@ using cases_view = std::span<select_case>;
     return sc.what == select_case::kind::recv ? c.receivers : c.senders;
 }
 /// Under the channel's lock.
-[[nodiscard]] outcome attempt(const select_case& sc, rt::g*& woken) noexcept
+[[nodiscard]] WEFT_NOINLINE outcome attempt(const select_case& sc, rt::g*& woken) noexcept
 {
     core& c = core::of(sc.c);
     return sc.what == select_case::kind::recv ? c.recv_now(sc.slot, woken) : c.send_now(sc.slot, woken);
@@ -56,7 +47,7 @@ using cases_view = std::span<select_case>;
 
 /// A selecting call, with room for `Most` cases.
 template <std::size_t Most>
-class selection : public wait {
+class selection : public timed_wait {
 public:
     explicit selection(cases_view cases) noexcept : cases_(cases) {}
     selection(const selection&) = delete;
@@ -83,8 +74,20 @@ public:
 
 private:
     static constexpr std::size_t none = static_cast<std::size_t>(-3);
+    static constexpr std::size_t small = 16;
+    using index = std::conditional_t<Most <= small, std::uint8_t, std::uint32_t>;
+    template <class T>
+    using room = std::conditional_t<Most <= small, std::array<T, Most>, std::unique_ptr<T[]>>;
+    template <class T>
+    static room<T> make_room(std::size_t n)
+    {
+        if constexpr (Most > small)
+            return std::unique_ptr<T[]>(new T[n]);
+        else
+            return {};
+    }
 
-    /// Step 1. Fills order_ with the ready cases; `seen`: the sum of the rises of all words, for unchanged().
+    /// Step 1. Fills order_ with the ready cases; `seen`: the sum of the changes of all words, for unchanged().
     std::size_t look(std::uint32_t& seen) noexcept
     {
         std::size_t ready = 0;
@@ -93,23 +96,23 @@ private:
             if (sc.c == nullptr)
                 continue;
             const std::uint32_t word = core::of(sc.c).ready.read();
-            seen += readiness::rises(word);
+            seen += readiness::changes(word);
             if ((word & bit_of(sc)) != 0)
                 order_[ready++] = static_cast<index>(i);
         }
         return ready;
     }
-    /// Whether no bit of any word has risen since: the numbers only grow, so their sum is as good as all of them.
+    /// Whether no bit of any word has changed since: the numbers only grow, so their sum is as good as all of them.
     [[nodiscard]] bool unchanged(std::uint32_t seen) const noexcept
     {
         for (const select_case& sc : cases_)
             if (sc.c != nullptr)
-                seen -= readiness::rises(core::of(sc.c).ready.read());
+                seen -= readiness::changes(core::of(sc.c).ready.read());
         return seen == 0;
     }
     std::size_t try_ready(std::size_t ready) noexcept
     {
-        rt::m* const self = rt::begin_section();
+        rt::m* const self = rt::this_m();
         while (ready > 0) {
             const std::size_t at = ready == 1 ? 0 : rt::random_below(self, static_cast<std::uint32_t>(ready));
             const index i = order_[at];
@@ -122,47 +125,50 @@ private:
             c.lock.unlock();
             if (o != outcome::blocked) {
                 sc.ok = o == outcome::done;
-                end(self, woken);
+                if (woken != nullptr)
+                    ready_one(self, woken);
                 return i;
             }
         }
-        rt::end_section(self);
         return none;
     }
 
     std::size_t wait_for_one(std::chrono::nanoseconds deadline)
     {
         sort_by_address();
-        rt::m* const self = begin();
+        (void)rt::current();  // may throw on a plain thread: before anything is locked
+        rt::m* const self = rt::begin_section();
         lock_all(self);
         rt::g* woken = nullptr;
         if (const std::size_t won = try_locked(self, woken); won != none) {
             unlock_all();
-            end(self, woken);
+            rt::end_section(self);
+            if (woken != nullptr)
+                ready_one(self, woken);
             return won;
         }
-        waiter = caller(self);
-        for (std::size_t i = 0; i < used_; ++i) {
-            const index at = order_[i];
-            node& n = nodes_[at];
-            n.of = this;
-            n.slot = cases_[at].slot;
-            n.index = at;
-            core::of(cases_[at].c).enqueue(queue_of(cases_[at]), n);
-        }
+        who = self != nullptr ? self->current : rt::current();
+        for (std::size_t i = 0; i < used_; ++i)
+            enqueue(order_[i]);
         if (deadline == detail::no_deadline) {
-            rt::park_inside(self, waiter, &unlock_commit, this, rt::wait_reason::select);
+            rt::park_inside(self, who, &unlock_commit, this, rt::wait_reason::select);
         } else {
-            alarm.when = deadline.count();
-            alarm.expire = &expire;
-            publish = [](rt::deadline_wait& w) noexcept
-            {
-                static_cast<selection&>(w).unlock_all();
-                return true;
-            };
+            arm(who, deadline, &unlock_published);
             (void)rt::park_until_inside(self, *this, rt::wait_reason::select);
         }
         return woken_by();
+    }
+    void enqueue(index at) noexcept
+    {
+        const select_case& sc = cases_[at];
+        node& n = nodes_[at];
+        n.of = this;
+        n.slot = sc.slot;
+        n.index = at;
+        if (sc.what == select_case::kind::recv)
+            core::of(sc.c).wait_to_recv(n);
+        else
+            core::of(sc.c).wait_to_send(n);
     }
     std::size_t woken_by() noexcept
     {
@@ -173,11 +179,9 @@ private:
             if (at == by || !n.queued.load(base::memory_order_acquire))  // pairs with queue::remove()
                 continue;
             core& c = core::of(cases_[at].c);
-            rt::m* const self = rt::begin_section();
-            c.lock.lock(self);
+            c.lock.lock(rt::this_m());
             c.dequeue(queue_of(cases_[at]), n);
             c.lock.unlock();
-            rt::end_section(self);
         }
         if (by == wait::by_deadline)
             return detail::select_timeout;
@@ -245,17 +249,10 @@ private:
         return true;
     }
 
-    static constexpr std::size_t small = 16;
-    using index = std::conditional_t<Most <= small, std::uint8_t, std::uint32_t>;
-    template <class T>
-    using room = std::conditional_t<Most <= small, std::array<T, Most>, std::unique_ptr<T[]>>;
-    template <class T>
-    static room<T> make_room(std::size_t n)
+    static bool unlock_published(rt::deadline_wait& self) noexcept
     {
-        if constexpr (Most > small)
-            return std::unique_ptr<T[]>(new T[n]);
-        else
-            return {};
+        static_cast<selection&>(self).unlock_all();
+        return true;
     }
 
     cases_view cases_;

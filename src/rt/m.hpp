@@ -72,4 +72,7 @@ void set_this_m(m* self) noexcept;
 /// What stands for the calling plain thread where a goroutine is asked for. Null: no memory.
 g* this_thread_g() noexcept;
 
+/// An address that no other living thread has. Needs no memory.
+const void* this_thread_key() noexcept;
+
 }  // namespace weft::rt

@@ -55,4 +55,11 @@ __attribute__((noinline)) g* this_thread_g() noexcept
     return item;
 }
 
+__attribute__((noinline)) const void* this_thread_key() noexcept
+{
+    const void* const key = &current_m;
+    asm volatile("" ::: "memory");
+    return key;
+}
+
 }  // namespace weft::rt

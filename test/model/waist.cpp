@@ -1,6 +1,9 @@
 #include "model/waist.hpp"
 
+#include "rt/cancel.cpp"
 #include "rt/sema.cpp"
+#include "rt/sema_wait.cpp"
+#include "weft/time.hpp"
 
 namespace weft::model {
 
@@ -154,6 +157,11 @@ g* current()
     return model::runtime::get().current();
 }
 
+const void* caller() noexcept
+{
+    return current();
+}
+
 void park(g* self, commit_fn commit, void* argument, wait_reason) noexcept
 {
     model::runtime::get().park(self, commit, argument);
@@ -180,6 +188,33 @@ bool worth_spinning() noexcept
     return model::runtime::get().spinning_pays;
 }
 
+m* this_m() noexcept
+{
+    return nullptr;
+}
+
+void enter_slow(m&) noexcept {}
+
+void park_inside(m*, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    park(me, commit, argument, why);
+}
+
+bool park_until_inside(m*, deadline_wait& wait, wait_reason why) noexcept
+{
+    return park_until(wait, why);
+}
+
+void ready_inside(m&, g* item) noexcept
+{
+    ready(item);
+}
+
+std::uint32_t random_below(m*, std::uint32_t n) noexcept
+{
+    return static_cast<std::uint32_t>(model::choose(static_cast<int>(n)));
+}
+
 }  // namespace weft::rt
 
 namespace weft::sys {
@@ -189,4 +224,14 @@ std::int64_t monotonic_now() noexcept
     return model::runtime::get().now();
 }
 
+void yield_thread() noexcept
+{
+    model::yield_hint();
+}
+
 }  // namespace weft::sys
+
+weft::clock::time_point weft::clock::now() noexcept
+{
+    return time_point(duration(sys::monotonic_now()));
+}
