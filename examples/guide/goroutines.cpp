@@ -86,21 +86,22 @@ void from_a_thread()
     // [/thread]
 }
 
+int everything()
+{
+    start();
+    arguments();
+    results();
+    attributes();
+    from_a_thread();
+    return squares(4) == std::vector{0, 1, 4, 9} ? 0 : 1;
+}
+
 }  // namespace
 
 // [main]
 int main()
 {
-    return weft::run(
-        []
-        {
-            start();
-            arguments();
-            results();
-            attributes();
-            from_a_thread();
-            return squares(4) == std::vector{0, 1, 4, 9} ? 0 : 1;  // the exit status of the process
-        });
+    return weft::run([] { return everything(); });  // the exit status of the process
 }
 // [/main]
 
