@@ -1,7 +1,9 @@
 // The only thread-locals of the library. Their accessors are never inlined and opaque to the optimiser, because code
 // that runs on a goroutine may find itself on another thread after any switch; a cached address would be that of the
 // old thread's copy.
+#include "rt/local.hpp"
 #include "rt/m.hpp"
+#include "rt/sched.hpp"
 
 namespace weft::rt {
 
@@ -19,6 +21,10 @@ struct thread_stand_in {
     {
         if (item == nullptr)
             return;
+        if (item->extra != nullptr) {
+            end_locals(*item);
+            drop_extra(item);
+        }
         item->flags = 0;
         item->move_to(g_state::running, g_state::dead);
         give_global_g(item);
