@@ -3,6 +3,7 @@
 #include "rt/cancel.cpp"
 #include "rt/sema.cpp"
 #include "rt/sema_wait.cpp"
+#include "weft/time.hpp"
 
 namespace weft::model {
 
@@ -109,7 +110,7 @@ void runtime::park_until_given_up(rt::deadline_wait& wait) noexcept
     contexts_[i].set(1);
     if (!wait.publish(wait)) {
         parked_[i].set(false);
-    } else if (choose(2) == 1 && wait.alarm.expire(wait.alarm) != nullptr) {
+    } else if ((deadlines_pass || choose(2) == 1) && wait.alarm.expire(wait.alarm) != nullptr) {
         expired_[i].set(true);
         parked_[i].set(false);
     } else {
@@ -202,3 +203,12 @@ void yield_thread() noexcept
 }
 
 }  // namespace weft::sys
+
+namespace weft {
+
+clock::time_point clock::now() noexcept
+{
+    return time_point(duration(sys::monotonic_now()));
+}
+
+}  // namespace weft
