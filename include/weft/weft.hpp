@@ -1,9 +1,11 @@
 // All of weft's public headers.
 #pragma once
 
+#include "weft/chan.hpp"
 #include "weft/future.hpp"
 #include "weft/go.hpp"
 #include "weft/jthread.hpp"
 #include "weft/runtime.hpp"
+#include "weft/select.hpp"
 #include "weft/sync.hpp"
 #include "weft/time.hpp"

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "rt/biased_lock.hpp"
 #include "rt/cancel.hpp"
 #include "rt/g.hpp"
 #include "rt/m.hpp"
@@ -15,6 +16,7 @@
 #include "rt/sema.hpp"
 #include "rt/sema_wait.hpp"
 #include "rt/timer.hpp"
+#include "rt/tls.hpp"
 #include "weft/go.hpp"
 
 namespace weft::rt {
@@ -34,7 +36,8 @@ namespace weft::rt {
 /// passed the caller to ready(), or at once when commit says false.
 void park(g* self, commit_fn commit, void* argument, wait_reason why) noexcept;
 
-/// park() of a goroutine whose M is inside a section; the section has ended when it returns.
+/// park() in the section that begin_section() began: `self` is what it has returned. The section has ended when this
+/// returns.
 void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
 
 /// How a wait with a deadline ends early.
@@ -51,6 +54,9 @@ struct deadline_wait {
 static_assert(std::is_standard_layout_v<deadline_wait>, "of_alarm: the alarm is the first member");
 /// park() until ready() or the deadline. True: readied; false: `expire` won.
 bool park_until(deadline_wait& wait, wait_reason why) noexcept;
+
+/// The same in a section, see park_inside().
+bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept;
 
 /// Makes a parked goroutine runnable, or wakes a plain thread. The caller must have won it: one ready() a park().
 void ready(g* item) noexcept;
@@ -78,6 +84,9 @@ struct goroutine_end {
 void lock_thread() noexcept;
 /// False: there was no lock_thread() before.
 [[nodiscard]] bool unlock_thread() noexcept;
+
+/// Uniform in [0, n), n > 0; for choices, not for secrets. `self`: see park_inside().
+[[nodiscard]] std::uint32_t random_below(m* self, std::uint32_t n) noexcept;
 
 /// Counts for code that may spin for a while before it parks.
 [[nodiscard]] bool worth_spinning() noexcept;

@@ -188,6 +188,33 @@ bool worth_spinning() noexcept
     return model::runtime::get().spinning_pays;
 }
 
+m* this_m() noexcept
+{
+    return nullptr;
+}
+
+void enter_slow(m&) noexcept {}
+
+void park_inside(m*, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    park(me, commit, argument, why);
+}
+
+bool park_until_inside(m*, deadline_wait& wait, wait_reason why) noexcept
+{
+    return park_until(wait, why);
+}
+
+void ready_inside(m&, g* item) noexcept
+{
+    ready(item);
+}
+
+std::uint32_t random_below(m*, std::uint32_t n) noexcept
+{
+    return static_cast<std::uint32_t>(model::choose(static_cast<int>(n)));
+}
+
 }  // namespace weft::rt
 
 namespace weft::sys {
@@ -204,11 +231,7 @@ void yield_thread() noexcept
 
 }  // namespace weft::sys
 
-namespace weft {
-
-clock::time_point clock::now() noexcept
+weft::clock::time_point weft::clock::now() noexcept
 {
     return time_point(duration(sys::monotonic_now()));
 }
-
-}  // namespace weft

@@ -1,0 +1,341 @@
+// Channels: typed queues by which goroutines and threads hand values over.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <iterator>
+#include <optional>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+#include "weft/detail/chan.hpp"
+#include "weft/time.hpp"
+
+namespace weft {
+
+/// A send on a closed channel, or a close of a closed or nil one.
+class WEFT_API closed_channel : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+    closed_channel(const closed_channel&) = default;
+    closed_channel& operator=(const closed_channel&) = default;
+    ~closed_channel() override;
+};
+
+template <class T>
+class chan;
+template <class T>
+class sender;
+template <class T>
+class receiver;
+
+namespace detail {
+
+template <class T>
+concept chan_value = std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T> && std::move_constructible<T>;
+
+/// What chan, sender and receiver have in common.
+template <class T>
+class chan_end {
+    static_assert(chan_value<T>, "a channel's element is an object type that can be moved, neither const nor volatile");
+
+public:
+    /// Elements in the buffer; 0 for a nil channel. A snapshot.
+    [[nodiscard]] std::size_t size() const noexcept { return get() == nullptr ? 0 : chan_size(get()); }
+    /// Room of the buffer: 0 for an unbuffered or nil channel.
+    [[nodiscard]] std::size_t capacity() const noexcept { return get() == nullptr ? 0 : chan_capacity(get()); }
+    /// Whether it has been closed; elements may still be in the buffer. False for a nil channel.
+    [[nodiscard]] bool closed() const noexcept { return get() != nullptr && chan_closed(get()); }
+    /// Whether it is not nil.
+    explicit operator bool() const noexcept { return get() != nullptr; }
+
+protected:
+    friend struct select_access;
+    constexpr chan_end() noexcept = default;
+    explicit chan_end(chan_handle h) noexcept : handle_(std::move(h)) {}
+    [[nodiscard]] chan_shared* get() const noexcept { return handle_.get(); }
+
+    void do_send(T& v) const
+    {
+        if (get() == nullptr)
+            park_for_ever();
+        departure<T> out(v);
+        if (!chan_send(get(), out.room())) [[unlikely]]
+            throw_closed_channel("weft::chan::send: the channel is closed");
+        out.sent();
+    }
+    [[nodiscard]] chan_status do_try_send(T& v) const
+    {
+        if (get() == nullptr)
+            return chan_status::full;
+        if constexpr (boxed<T>)
+            if (const chan_status now = chan_can_send(get()); now != chan_status::success)
+                return now;
+        departure<T> out(v);
+        const chan_status s = chan_try_send(get(), out.room());
+        if (s == chan_status::success)
+            out.sent();
+        else
+            out.not_sent();
+        return s;
+    }
+    [[nodiscard]] chan_status do_send_until(T& v, clock::time_point deadline) const
+    {
+        if (get() == nullptr) {
+            sleep_until(deadline);
+            return chan_status::timeout;
+        }
+        departure<T> out(v);
+        const chan_status s = chan_send_until(get(), out.room(), deadline.time_since_epoch());
+        if (s == chan_status::success)
+            out.sent();
+        else
+            out.not_sent();
+        return s;
+    }
+    [[nodiscard]] std::optional<T> do_recv() const
+    {
+        if (get() == nullptr)
+            park_for_ever();
+        arrival<T> in;
+        if (!chan_recv(get(), in.room()))
+            return std::nullopt;
+        return in.take();
+    }
+    [[nodiscard]] chan_status do_try_recv(T& out) const
+    {
+        if (get() == nullptr)
+            return chan_status::empty;
+        arrival<T> in;
+        const chan_status s = chan_try_recv(get(), in.room());
+        if (s == chan_status::success)
+            in.take(out);
+        return s;
+    }
+    [[nodiscard]] chan_status do_recv_until(T& out, clock::time_point deadline) const
+    {
+        if (get() == nullptr) {
+            sleep_until(deadline);
+            return chan_status::timeout;
+        }
+        arrival<T> in;
+        const chan_status s = chan_recv_until(get(), in.room(), deadline.time_since_epoch());
+        if (s == chan_status::success)
+            in.take(out);
+        return s;
+    }
+    void do_close() const
+    {
+        if (get() == nullptr)
+            throw_closed_channel("weft::chan::close: the channel is nil");
+        if (!chan_close(get()))
+            throw_closed_channel("weft::chan::close: the channel is closed already");
+    }
+
+    chan_handle handle_;
+};
+
+}  // namespace detail
+
+/// What a range-for over a channel walks with: each step receives. Movable only.
+template <class T>
+class chan_iterator {
+public:
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+
+    chan_iterator() = default;
+    explicit chan_iterator(receiver<T> from) : from_(std::move(from)), now_(from_.recv()) {}
+    chan_iterator(chan_iterator&&) = default;
+    chan_iterator& operator=(chan_iterator&&) = default;
+    chan_iterator(const chan_iterator&) = delete;
+    chan_iterator& operator=(const chan_iterator&) = delete;
+    ~chan_iterator() = default;
+
+    /// The received element, to be moved from.
+    [[nodiscard]] T&& operator*() const { return std::move(*now_); }
+    chan_iterator& operator++()
+    {
+        now_.reset();
+        if (std::optional<T> next = from_.recv())
+            now_.emplace(std::move(*next));
+        return *this;
+    }
+    void operator++(int) { ++*this; }
+    [[nodiscard]] friend bool operator==(const chan_iterator& i, std::default_sentinel_t)
+    {
+        return !i.now_.has_value();
+    }
+
+private:
+    receiver<T> from_;
+    mutable std::optional<T> now_;
+};
+
+/// The sending end of a channel. Copies share it.
+template <class T>
+class sender : public detail::chan_end<T> {
+    using base_type = detail::chan_end<T>;
+
+public:
+    using value_type = T;
+    /// Nil.
+    constexpr sender() noexcept = default;
+    constexpr sender(std::nullptr_t) noexcept {}
+    sender(const chan<T>& c) noexcept : base_type(c.handle_) {}
+
+    /// See chan.
+    void send(T v) const { this->do_send(v); }
+    [[nodiscard]] chan_status try_send(T& v) const { return this->do_try_send(v); }
+    [[nodiscard]] chan_status try_send(T&& v) const { return this->do_try_send(v); }
+    template <class Rep, class Period>
+    [[nodiscard]] chan_status send_for(T& v, std::chrono::duration<Rep, Period> timeout) const
+    {
+        return this->do_send_until(v, detail::deadline_after(timeout));
+    }
+    template <class Rep, class Period>
+    [[nodiscard]] chan_status send_for(T&& v, std::chrono::duration<Rep, Period> timeout) const
+    {
+        return this->do_send_until(v, detail::deadline_after(timeout));
+    }
+    [[nodiscard]] chan_status send_until(T& v, clock::time_point deadline) const
+    {
+        return this->do_send_until(v, deadline);
+    }
+    [[nodiscard]] chan_status send_until(T&& v, clock::time_point deadline) const
+    {
+        return this->do_send_until(v, deadline);
+    }
+    void close() const { this->do_close(); }
+
+    [[nodiscard]] friend bool operator==(const sender& a, const sender& b) noexcept { return a.get() == b.get(); }
+};
+
+/// The receiving end of a channel. Copies share it.
+template <class T>
+class receiver : public detail::chan_end<T> {
+    using base_type = detail::chan_end<T>;
+
+public:
+    using value_type = T;
+    /// Nil.
+    constexpr receiver() noexcept = default;
+    constexpr receiver(std::nullptr_t) noexcept {}
+    receiver(const chan<T>& c) noexcept : base_type(c.handle_) {}
+
+    /// See chan.
+    [[nodiscard]] std::optional<T> recv() const { return this->do_recv(); }
+    [[nodiscard]] chan_status try_recv(T& out) const { return this->do_try_recv(out); }
+    template <class Rep, class Period>
+    [[nodiscard]] chan_status recv_for(T& out, std::chrono::duration<Rep, Period> timeout) const
+    {
+        return this->do_recv_until(out, detail::deadline_after(timeout));
+    }
+    [[nodiscard]] chan_status recv_until(T& out, clock::time_point deadline) const
+    {
+        return this->do_recv_until(out, deadline);
+    }
+    [[nodiscard]] chan_iterator<T> begin() const { return chan_iterator<T>(*this); }
+    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+    [[nodiscard]] friend bool operator==(const receiver& a, const receiver& b) noexcept { return a.get() == b.get(); }
+};
+
+/// A channel, unbuffered or with a buffer of fixed capacity; nil when made from nullptr. A handle: copies share the
+/// channel, which lives as long as one of them. All members may be called from any goroutine or plain thread at any
+/// time, through const handles too; a call that has to wait parks the goroutine.
+///
+/// Values and waiters are first in, first out. A send happens before the matching receive completes, a close before a
+/// receive that returns because of it, the k-th receive on a channel of capacity C before the (k+C)-th send completes.
+///
+/// `T` may be move-only. If moving or destroying it may throw, each element travels in a heap allocation: a send that
+/// throws has then sent nothing, and an element whose move out throws is lost to the receiver, not to the channel. A
+/// move that is noexcept must not use weft or block: it is done while the channel is locked.
+template <class T>
+class chan : public detail::chan_end<T> {
+    using base_type = detail::chan_end<T>;
+
+public:
+    using value_type = T;
+
+    /// Unbuffered. Throws std::bad_alloc.
+    chan() : base_type(detail::chan_handle(detail::chan_new(detail::element_of<T>, 0))) {}
+    /// With a buffer for `capacity` elements; 0: unbuffered. Throws std::invalid_argument for a negative capacity,
+    /// std::length_error for one beyond the address space, std::bad_alloc.
+    template <std::integral N>
+    explicit chan(N capacity)
+        : base_type(detail::chan_handle(detail::chan_new(detail::element_of<T>, checked(capacity))))
+    {
+    }
+    /// Nil: blocks for ever, and is never ready in a select.
+    constexpr chan(std::nullptr_t) noexcept {}
+
+    /// Sends `v`; waits until a receiver takes it or the buffer has room. Throws closed_channel if the channel is
+    /// closed or becomes so while waiting; `v` is destroyed then.
+    void send(T v) const { this->do_send(v); }
+    /// Receives; waits until there is an element. nullopt only when the channel is closed and drained.
+    [[nodiscard]] std::optional<T> recv() const { return this->do_recv(); }
+
+    /// Does not wait: success, full or closed. `v` is moved from only on success.
+    [[nodiscard]] chan_status try_send(T& v) const { return this->do_try_send(v); }
+    [[nodiscard]] chan_status try_send(T&& v) const { return this->do_try_send(v); }
+    /// Does not wait: success, empty or closed. `out` is assigned only on success.
+    [[nodiscard]] chan_status try_recv(T& out) const { return this->do_try_recv(out); }
+
+    /// Waits for at most `timeout`: success, timeout or closed. `v` is moved from only on success.
+    template <class Rep, class Period>
+    [[nodiscard]] chan_status send_for(T& v, std::chrono::duration<Rep, Period> timeout) const
+    {
+        return this->do_send_until(v, detail::deadline_after(timeout));
+    }
+    template <class Rep, class Period>
+    [[nodiscard]] chan_status send_for(T&& v, std::chrono::duration<Rep, Period> timeout) const
+    {
+        return this->do_send_until(v, detail::deadline_after(timeout));
+    }
+    /// The same until `deadline`; one that has passed makes it an attempt: timeout in place of full.
+    [[nodiscard]] chan_status send_until(T& v, clock::time_point deadline) const
+    {
+        return this->do_send_until(v, deadline);
+    }
+    [[nodiscard]] chan_status send_until(T&& v, clock::time_point deadline) const
+    {
+        return this->do_send_until(v, deadline);
+    }
+    /// Waits for at most `timeout`: success, timeout or closed. `out` is assigned only on success.
+    template <class Rep, class Period>
+    [[nodiscard]] chan_status recv_for(T& out, std::chrono::duration<Rep, Period> timeout) const
+    {
+        return this->do_recv_until(out, detail::deadline_after(timeout));
+    }
+    [[nodiscard]] chan_status recv_until(T& out, clock::time_point deadline) const
+    {
+        return this->do_recv_until(out, deadline);
+    }
+
+    /// Closes it: receivers drain the buffer and then get nullopt, senders closed_channel, those that wait as well.
+    /// Throws closed_channel if it is closed already, or nil.
+    void close() const { this->do_close(); }
+
+    /// Receives until the channel is closed and drained: for (T v : c).
+    [[nodiscard]] chan_iterator<T> begin() const { return chan_iterator<T>(*this); }
+    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+    /// Whether both are the same channel.
+    [[nodiscard]] friend bool operator==(const chan& a, const chan& b) noexcept { return a.get() == b.get(); }
+
+private:
+    friend class sender<T>;
+    friend class receiver<T>;
+    template <class N>
+    static std::size_t checked(N capacity)
+    {
+        if constexpr (std::is_signed_v<N>)
+            if (capacity < 0)
+                detail::throw_bad_capacity(static_cast<long long>(capacity));
+        return static_cast<std::size_t>(capacity);
+    }
+};
+
+}  // namespace weft

@@ -1,0 +1,320 @@
+// Channels: one operation at a time. docs/design/channels.md
+#include "weft/chan.hpp"
+
+#include <limits>
+#include <new>
+#include <string>
+
+#include "chan/core.hpp"
+
+namespace weft {
+
+closed_channel::~closed_channel() = default;
+
+namespace chans {
+namespace {
+
+bool unlock_commit(rt::g*, void* channel) noexcept
+{
+    static_cast<core*>(channel)->lock.unlock();
+    return true;
+}
+
+enum class direction : bool { send, recv };
+
+template <direction Way>
+[[nodiscard]] WEFT_ALWAYS_INLINE outcome attempt(core& c, void* slot, rt::g*& woken) noexcept
+{
+    if constexpr (Way == direction::send)
+        return c.send_now(slot, woken);
+    else
+        return c.recv_now(slot, woken);
+}
+template <direction Way>
+[[nodiscard]] WEFT_ALWAYS_INLINE bool at_once(core& c, void* slot) noexcept
+{
+    if constexpr (Way == direction::send)
+        return c.put_at_once(slot);
+    else
+        return c.get_at_once(slot);
+}
+template <direction Way>
+void enqueue(core& c, node& n) noexcept
+{
+    if constexpr (Way == direction::send)
+        c.wait_to_send(n);
+    else
+        c.wait_to_recv(n);
+}
+template <direction Way>
+[[nodiscard]] queue& queue_of(core& c) noexcept
+{
+    return Way == direction::send ? c.senders : c.receivers;
+}
+template <direction Way>
+constexpr rt::wait_reason reason = Way == direction::send ? rt::wait_reason::chan_send : rt::wait_reason::chan_recv;
+
+[[nodiscard]] rt::g* caller(const rt::m* self) noexcept
+{
+    return self != nullptr ? self->current : rt::current();
+}
+
+/// With the channel locked, before a wait: begins the section. False: the channel is not locked any more, try again.
+[[nodiscard]] WEFT_ALWAYS_INLINE bool enter_locked(core& c, rt::m* self) noexcept
+{
+    if (self == nullptr || self->own.try_enter()) [[likely]]
+        return true;
+    c.lock.unlock();  // the M may be stopped for good now
+    rt::enter_slow(*self);
+    rt::leave(*self);
+    return false;
+}
+
+/// run(), when there is more to do than to touch the buffer. With the channel locked.
+template <direction Way>
+WEFT_NOINLINE bool run_locked(core& c, void* slot, rt::m* self)
+{
+    for (;;) {
+        rt::g* woken = nullptr;
+        const outcome o = attempt<Way>(c, slot, woken);
+        if (o != outcome::blocked) {
+            c.lock.unlock();
+            if (woken != nullptr)
+                ready_one(self, woken);
+            return o == outcome::done;
+        }
+        if (enter_locked(c, self)) [[likely]]
+            break;
+        c.lock.lock(self);
+    }
+    wait me;
+    me.who = caller(self);
+    me.alone = true;
+    node in;
+    in.of = &me;
+    in.slot = slot;
+    in.index = 0;
+    enqueue<Way>(c, in);
+    rt::park_inside(self, me.who, &unlock_commit, &c, reason<Way>);
+    return me.ok;
+}
+
+/// run() where the lock is not biased to the caller's M.
+template <direction Way>
+WEFT_NOINLINE bool run_slow(core& c, void* slot, rt::m* self)
+{
+    if (self == nullptr)
+        (void)rt::current();  // may throw: before anything is locked
+    c.lock.lock_slow(self);
+    return run_locked<Way>(c, slot, self);
+}
+
+/// Waits for as long as it takes. False: the channel is closed.
+template <direction Way>
+WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
+{
+    rt::m* const self = rt::this_m_inline();
+    if (!c.lock.try_lock_biased(self)) [[unlikely]]
+        return run_slow<Way>(c, slot, self);
+    if (!at_once<Way>(c, slot)) [[unlikely]]
+        return run_locked<Way>(c, slot, self);
+    c.lock.unlock_biased();
+    return true;
+}
+
+template <direction Way>
+WEFT_NOINLINE outcome run_once(core& c, void* slot) noexcept
+{
+    rt::m* const self = rt::this_m();
+    c.lock.lock(self);
+    rt::g* woken = nullptr;
+    const outcome o = attempt<Way>(c, slot, woken);
+    c.lock.unlock();
+    if (woken != nullptr)
+        ready_one(self, woken);
+    return o;
+}
+
+/// A wait on one channel with a deadline.
+struct single_wait : timed_wait {
+    core* on = nullptr;
+    node in;
+
+    static bool unlock(rt::deadline_wait& w) noexcept
+    {
+        static_cast<single_wait&>(w).on->lock.unlock();
+        return true;
+    }
+};
+
+template <direction Way>
+chan_status run_until(core& c, void* slot, std::chrono::nanoseconds deadline)
+{
+    rt::m* const self = rt::this_m();
+    if (self == nullptr)
+        (void)rt::current();
+    do {
+        c.lock.lock(self);
+        rt::g* woken = nullptr;
+        const outcome o = attempt<Way>(c, slot, woken);
+        if (o != outcome::blocked || deadline <= clock::now().time_since_epoch()) {
+            c.lock.unlock();
+            if (woken != nullptr)
+                ready_one(self, woken);
+            if (o == outcome::blocked)
+                return chan_status::timeout;
+            return o == outcome::done ? chan_status::success : chan_status::closed;
+        }
+    } while (!enter_locked(c, self));
+    single_wait me;
+    me.on = &c;
+    me.in.of = &me;
+    me.in.slot = slot;
+    me.in.index = 0;
+    me.arm(caller(self), deadline, &single_wait::unlock);
+    enqueue<Way>(c, me.in);
+    if (rt::park_until_inside(self, me, reason<Way>))
+        return me.ok ? chan_status::success : chan_status::closed;
+    c.lock.lock(rt::this_m());
+    c.dequeue(queue_of<Way>(c), me.in);
+    c.lock.unlock();
+    return chan_status::timeout;
+}
+
+}  // namespace
+}  // namespace chans
+
+namespace detail {
+
+using chans::core;
+using chans::direction;
+using chans::outcome;
+
+chan_shared* chan_new(const chan_element& element, std::size_t capacity)
+{
+    const std::size_t align = element.align > alignof(core) ? element.align : alignof(core);
+    const std::size_t head = (sizeof(core) + align - 1) / align * align;
+    constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max() / 2;
+    constexpr auto most_bytes = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
+    if (capacity > most || (element.size != 0 && capacity > (most_bytes - head) / element.size))
+        throw std::length_error("weft::chan: a capacity of " + std::to_string(capacity) + " is too large; at most " +
+                                std::to_string(most) + " elements, and no more than the address space holds");
+    void* const room = ::operator new(head + capacity * element.size, std::align_val_t{align});
+    return ::new (room) core(element, static_cast<std::uint32_t>(capacity), static_cast<std::byte*>(room) + head);
+}
+
+void chan_free(chan_shared* shared) noexcept
+{
+    core& c = core::of(shared);
+    c.destroy_elements();
+    const std::size_t align = c.kind->align > alignof(core) ? c.kind->align : alignof(core);
+    c.~core();
+    ::operator delete(&c, std::align_val_t{align});
+}
+
+// Not inlined, for this_m_inline(): not by link-time optimisation either.
+WEFT_NOINLINE bool chan_send(chan_shared* c, void* value)
+{
+    return chans::run<direction::send>(core::of(c), value);
+}
+
+WEFT_NOINLINE bool chan_recv(chan_shared* c, void* to)
+{
+    return chans::run<direction::recv>(core::of(c), to);
+}
+
+chan_status chan_try_send(chan_shared* shared, void* value) noexcept
+{
+    core& c = core::of(shared);
+    if ((c.ready.read() & chans::readiness::can_send) == 0)
+        return chan_status::full;
+    switch (chans::run_once<direction::send>(c, value)) {
+        case outcome::done:
+            return chan_status::success;
+        case outcome::closed:
+            return chan_status::closed;
+        default:
+            return chan_status::full;
+    }
+}
+
+chan_status chan_try_recv(chan_shared* shared, void* to) noexcept
+{
+    core& c = core::of(shared);
+    if ((c.ready.read() & chans::readiness::can_recv) == 0)
+        return chan_status::empty;
+    switch (chans::run_once<direction::recv>(c, to)) {
+        case outcome::done:
+            return chan_status::success;
+        case outcome::closed:
+            return chan_status::closed;
+        default:
+            return chan_status::empty;
+    }
+}
+
+chan_status chan_send_until(chan_shared* c, void* value, std::chrono::nanoseconds deadline)
+{
+    return chans::run_until<direction::send>(core::of(c), value, deadline);
+}
+
+chan_status chan_recv_until(chan_shared* c, void* to, std::chrono::nanoseconds deadline)
+{
+    return chans::run_until<direction::recv>(core::of(c), to, deadline);
+}
+
+chan_status chan_can_send(const chan_shared* shared) noexcept
+{
+    const core& c = core::of(shared);
+    if (c.closed_now.load(base::memory_order_acquire))
+        return chan_status::closed;
+    return (c.ready.read() & chans::readiness::can_send) == 0 ? chan_status::full : chan_status::success;
+}
+
+bool chan_close(chan_shared* shared) noexcept
+{
+    core& c = core::of(shared);
+    c.lock.lock(rt::this_m());
+    rt::g_list woken;
+    const bool first = !c.is_closed();
+    if (first)
+        c.close(woken);
+    c.lock.unlock();
+    rt::ready(woken);
+    return first;
+}
+
+std::size_t chan_size(const chan_shared* c) noexcept
+{
+    return core::of(c).count.load(base::memory_order_relaxed);
+}
+
+std::size_t chan_capacity(const chan_shared* c) noexcept
+{
+    return core::of(c).capacity;
+}
+
+bool chan_closed(const chan_shared* c) noexcept
+{
+    return core::of(c).closed_now.load(base::memory_order_acquire);
+}
+
+void throw_closed_channel(const char* what)
+{
+    throw closed_channel(what);
+}
+
+void throw_bad_capacity(long long capacity)
+{
+    throw std::invalid_argument("weft::chan: a capacity of " + std::to_string(capacity) +
+                                " is negative; 0 makes an unbuffered channel");
+}
+
+void park_for_ever()
+{
+    rt::park(rt::current(), [](rt::g*, void*) noexcept { return true; }, nullptr, rt::wait_reason::for_ever);
+    __builtin_unreachable();
+}
+
+}  // namespace detail
+}  // namespace weft

@@ -1,0 +1,343 @@
+// The channel: its state, and what is done with it under its lock.
+//
+// A waiter lies in the frame of the call that waits (wait), with one node for each channel it is queued on. Whoever
+// takes a node out of a queue, under that channel's lock, and wins its wait owns the waiter: it moves the value
+// straight from frame to frame and readies it. A wait on one channel without a deadline can be won only through its one
+// node, so there taking the node is winning; others are won by one compare-exchange, of which the deadline is one more
+// contender. A node whose wait has been won by another is dropped when it is met. The waiter itself takes its other
+// nodes out, under their locks, before its frame goes away.
+//
+// Locks: a channel's; several only by select, in the order of their addresses. Nothing that can park, throw or run user
+// code is done under them, except the noexcept moves of elements. Readying happens after the unlock.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "base/atomic.hpp"
+#include "base/cpu.hpp"
+#include "chan/readiness.hpp"
+#include "rt/rt.hpp"
+#include "weft/detail/chan.hpp"
+
+namespace weft::chans {
+
+struct node;
+
+/// A call that waits.
+struct wait {
+    enum : std::uint32_t { by_nobody = 0xffff'ffff, by_deadline = 0xffff'fffe };
+
+    rt::g* who = nullptr;
+    /// The index of the node by which it was won.
+    base::atomic<std::uint32_t> winner{by_nobody};
+    bool ok = false;     ///< by the winner: false if the channel was closed
+    bool alone = false;  ///< one node, no deadline: nobody else can win it
+
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool win(std::uint32_t by) noexcept
+    {
+        if (alone)
+            return true;
+        std::uint32_t seen = by_nobody;
+        return winner.compare_exchange_strong(seen, by, base::memory_order_acq_rel, base::memory_order_relaxed);
+    }
+};
+
+/// One with a deadline.
+struct timed_wait : rt::deadline_wait, wait {
+    void arm(rt::g* caller, std::chrono::nanoseconds deadline, bool (*unlock)(rt::deadline_wait&) noexcept) noexcept
+    {
+        who = caller;
+        waiter = caller;
+        publish = unlock;
+        alarm.when = deadline.count();
+        alarm.expire = [](rt::timer& expired) noexcept -> rt::g*
+        {
+            auto& self = static_cast<timed_wait&>(rt::deadline_wait::of_alarm(expired));
+            if (!self.win(by_deadline))
+                return nullptr;
+            self.timed_out = true;
+            return self.who;
+        };
+    }
+};
+
+/// A wait's place in one queue. Guarded by that channel's lock.
+struct node {
+    node* next;
+    node* previous;
+    wait* of;
+    void* slot;           ///< where the value is or goes
+    std::uint32_t index;  ///< which case
+    /// Written under the lock; the waiter may look without it: false stays.
+    base::atomic<bool> queued;
+};
+
+/// A FIFO that nodes can leave from the middle.
+class queue {
+public:
+    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+    [[nodiscard]] node* front() const noexcept { return first_; }
+    void push_back(node& n) noexcept
+    {
+        n.next = nullptr;
+        n.previous = last_;
+        n.queued.store(true, base::memory_order_relaxed);
+        (last_ == nullptr ? first_ : last_->next) = &n;
+        last_ = &n;
+    }
+    void remove(node& n) noexcept
+    {
+        (n.previous == nullptr ? first_ : n.previous->next) = n.next;
+        (n.next == nullptr ? last_ : n.next->previous) = n.previous;
+        n.queued.store(false, base::memory_order_release);
+    }
+    /// The first that could be won; null without one. The others before it are out of the queue.
+    [[nodiscard]] node* take() noexcept
+    {
+        while (node* const n = front()) {
+            // Unless we win, its waiter may leave as soon as it sees that it is not queued any more.
+            const bool won = n->of->win(n->index);
+            remove(*n);
+            if (won)
+                return n;
+        }
+        return nullptr;
+    }
+
+private:
+    node* first_ = nullptr;
+    node* last_ = nullptr;
+};
+
+enum class outcome : std::uint8_t { done, blocked, closed };
+
+/// How an element gets from one place to another.
+enum class transport : std::uint8_t { eight_bytes, four_bytes, bytes, function };
+
+struct core : detail::chan_shared {
+    core(const detail::chan_element& element, std::uint32_t places, std::byte* storage) noexcept
+        : ready(places > 0),
+          by(transport_of(element)),
+          room(places),
+          capacity(places),
+          size(element.size),
+          head(storage),
+          tail(storage),
+          ring(storage),
+          ring_end(storage + std::size_t{places} * element.size),
+          kind(&element)
+    {
+    }
+
+    readiness ready;
+    rt::biased_lock lock;
+    // -- constant
+    const transport by;
+    // -- written under the lock, read by anybody
+    base::atomic<bool> closed_now{false};
+    base::atomic<std::uint32_t> count{0};  ///< elements in the ring
+    // -- under the lock
+    std::uint32_t room;  ///< `capacity`, and 0 once it is closed
+    const std::uint32_t capacity;
+    const std::uint32_t size;  ///< of an element
+    std::byte* head;           ///< the oldest element's place
+    std::byte* tail;           ///< the next one's
+    queue receivers;
+    queue senders;
+    // -- constant
+    std::byte* const ring;
+    std::byte* const ring_end;
+    const detail::chan_element* const kind;
+
+    [[nodiscard]] static core& of(detail::chan_shared* c) noexcept { return *static_cast<core*>(c); }
+    [[nodiscard]] static const core& of(const detail::chan_shared* c) noexcept { return *static_cast<const core*>(c); }
+
+    // Under the lock. `woken`: whom the caller has to ready after the unlock.
+
+    /// Sends into the buffer when that is all there is to do. False: nothing has been done.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool put_at_once(void* value) noexcept
+    {
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        if (n >= room || !receivers.empty() || by == transport::function)
+            return false;
+        put(value, n);
+        return true;
+    }
+    /// Receives from the buffer when that is all there is to do.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool get_at_once(void* to) noexcept
+    {
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        if (n == 0 || !senders.empty() || by == transport::function)
+            return false;
+        get(to, n);
+        return true;
+    }
+
+    /// Sends from `value` if that needs no waiting.
+    [[nodiscard]] WEFT_ALWAYS_INLINE outcome send_now(void* value, rt::g*& woken) noexcept
+    {
+        if (is_closed())
+            return outcome::closed;
+        if (!receivers.empty()) {
+            if (node* const n = receivers.take()) {
+                transfer(n->slot, value);
+                woken = finish(*n, true);
+                ready.set(!senders.empty(), capacity != 0 || !receivers.empty());
+                return outcome::done;
+            }
+            publish();
+        }
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        if (n == capacity)
+            return outcome::blocked;
+        put(value, n);
+        return outcome::done;
+    }
+    /// Receives to `to` if that needs no waiting.
+    [[nodiscard]] WEFT_ALWAYS_INLINE outcome recv_now(void* to, rt::g*& woken) noexcept
+    {
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        if (n != 0) {
+            get(to, n);
+            // Who waits to send waited for this place, and comes behind all that are in the buffer.
+            if (node* const w = senders.empty() ? nullptr : senders.take()) {
+                put(w->slot, n - 1);
+                woken = finish(*w, true);
+            }
+            return outcome::done;
+        }
+        if (!senders.empty()) {
+            if (node* const w = senders.take()) {
+                transfer(to, w->slot);
+                woken = finish(*w, true);
+                ready.set(!senders.empty(), !receivers.empty());
+                return outcome::done;
+            }
+            publish();
+        }
+        return is_closed() ? outcome::closed : outcome::blocked;
+    }
+
+    // Precondition of these: send_now(), or recv_now(), has said blocked. Both queues have somebody only when one
+    // select both sends and receives.
+    void wait_to_send(node& n) noexcept
+    {
+        senders.push_back(n);
+        ready.set(true, !receivers.empty());
+    }
+    void wait_to_recv(node& n) noexcept
+    {
+        receivers.push_back(n);
+        ready.set(!senders.empty(), true);
+    }
+    /// Takes `n` out if it is still in.
+    void dequeue(queue& from, node& n) noexcept
+    {
+        if (n.queued.load(base::memory_order_relaxed)) {
+            from.remove(n);
+            publish();
+        }
+    }
+    [[nodiscard]] bool is_closed() const noexcept { return closed_now.load(base::memory_order_relaxed); }
+    /// Precondition: not closed. `woken`: all that waited.
+    void close(rt::g_list& woken) noexcept
+    {
+        closed_now.store(true, base::memory_order_release);
+        room = 0;
+        for (queue* const q : {&receivers, &senders})
+            while (node* const n = q->take())
+                woken.push_back(finish(*n, false));
+        publish();
+    }
+    /// By the last to know the channel.
+    void destroy_elements() noexcept
+    {
+        if (kind->destroy == nullptr)
+            return;
+        for (std::uint32_t n = count.load(base::memory_order_relaxed); n > 0; --n) {
+            kind->destroy(head);
+            step(head);
+        }
+    }
+    /// Tells the waiter of a node that was won how it ended. From the ready() that follows on, its frame is its own.
+    [[nodiscard]] static rt::g* finish(const node& n, bool ok) noexcept
+    {
+        n.of->ok = ok;
+        return n.of->who;
+    }
+    void publish() noexcept
+    {
+        const bool closed = is_closed();
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        ready.set(n != 0 || !senders.empty() || closed, n != capacity || !receivers.empty() || closed);
+    }
+
+private:
+    [[nodiscard]] static transport transport_of(const detail::chan_element& element) noexcept
+    {
+        if (element.move != nullptr)
+            return transport::function;
+        if (element.size == sizeof(std::uint64_t))
+            return transport::eight_bytes;
+        return element.size == sizeof(std::uint32_t) ? transport::four_bytes : transport::bytes;
+    }
+    WEFT_ALWAYS_INLINE void transfer(void* to, void* from) const noexcept
+    {
+        switch (by) {
+            case transport::eight_bytes:
+                std::memcpy(to, from, sizeof(std::uint64_t));
+                break;
+            case transport::four_bytes:
+                std::memcpy(to, from, sizeof(std::uint32_t));
+                break;
+            case transport::bytes:
+                std::memcpy(to, from, size);
+                break;
+            case transport::function:
+                kind->move(to, from);
+                break;
+        }
+    }
+    WEFT_ALWAYS_INLINE void step(std::byte*& place) const noexcept
+    {
+        std::byte* const next = place + size;
+        place = next == ring_end ? ring : next;
+    }
+    /// `n` elements are in the ring, and there is room.
+    WEFT_ALWAYS_INLINE void put(void* value, std::uint32_t n) noexcept
+    {
+        transfer(tail, value);
+        step(tail);
+        count.store(n + 1, base::memory_order_relaxed);
+        if (n == 0 || n + 1 == capacity)
+            ready.set(true, n + 1 != capacity);
+    }
+    /// `n` elements are in the ring, and n > 0.
+    WEFT_ALWAYS_INLINE void get(void* to, std::uint32_t n) noexcept
+    {
+        transfer(to, head);
+        if (by == transport::function && kind->destroy != nullptr)  // a box's pointer has no life of its own
+            kind->destroy(head);
+        step(head);
+        count.store(n - 1, base::memory_order_relaxed);
+        if (n == 1 || n == capacity)
+            ready.set(n != 1 || is_closed(), true);
+    }
+};
+
+/// Readies a goroutine or a thread.
+WEFT_ALWAYS_INLINE void ready_one(rt::m* self, rt::g* woken) noexcept
+{
+    if (self == nullptr || (woken->flags & rt::g::a_thread) != 0) [[unlikely]] {
+        rt::ready(woken);
+        return;
+    }
+    rt::enter(*self);
+    rt::ready_inside(*self, woken);
+    rt::leave(*self);
+}
+
+}  // namespace weft::chans

@@ -1,0 +1,332 @@
+// select: one wait on many channels. docs/design/select.md
+//
+//   1  Look at the readiness words, without a lock. Of the cases that look ready choose one at random, lock its channel
+//   and
+//      carry it out; if somebody was faster, look again.
+//   2  None ready: the default case is chosen if the words have not changed since (readiness.hpp: then there was a
+//   moment
+//      at which none was ready). A deadline that has passed is chosen.
+//   3  Lock all channels, in the order of their addresses; of those that are ready now choose one.
+//   4  Queue a node on each channel, park, and unlock them all after the switch.
+//   5  Woken: whoever won has taken one node out and moved the value. Take out the others.
+//
+// Under all the locks nothing can become ready between step 3's look and step 4's queueing, and two selects that wait
+// for each other on two channels can't miss each other: the second one finds the first one's nodes in step 1 or 3.
+#include "weft/select.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <memory>
+
+#include "chan/core.hpp"
+
+namespace weft {
+
+namespace chans {
+
+namespace {
+
+using detail::select_case;
+using cases_view = std::span<select_case>;
+
+static_assert(static_cast<std::uint32_t>(select_case::kind::recv) == readiness::can_recv &&
+              static_cast<std::uint32_t>(select_case::kind::send) == readiness::can_send);
+[[nodiscard]] std::uint32_t bit_of(const select_case& sc) noexcept
+{
+    return static_cast<std::uint32_t>(sc.what);
+}
+[[nodiscard]] queue& queue_of(const select_case& sc) noexcept
+{
+    core& c = core::of(sc.c);
+    return sc.what == select_case::kind::recv ? c.receivers : c.senders;
+}
+/// Under the channel's lock.
+[[nodiscard]] WEFT_NOINLINE outcome attempt(const select_case& sc, rt::g*& woken) noexcept
+{
+    core& c = core::of(sc.c);
+    return sc.what == select_case::kind::recv ? c.recv_now(sc.slot, woken) : c.send_now(sc.slot, woken);
+}
+
+/// Nothing was chosen yet.
+constexpr std::size_t none = static_cast<std::size_t>(-3);
+
+/// Steps 1 and 2, for up to 64 cases.
+class attempts {
+public:
+    static constexpr std::size_t most = 64;
+
+    explicit attempts(cases_view cases) noexcept : cases_(cases) {}
+
+    std::size_t run(bool has_default) noexcept
+    {
+        for (;;) {
+            look();
+            while (ready_ != 0)
+                if (const std::size_t won = try_one(); won != none)
+                    return won;
+            if (none_ready_) {
+                if (!has_default)
+                    return none;
+                if (unchanged())
+                    return detail::select_default;
+            }
+        }
+    }
+
+private:
+    WEFT_ALWAYS_INLINE void look() noexcept
+    {
+        ready_ = 0;
+        changes_ = 0;
+        for (std::size_t i = 0; i < cases_.size(); ++i) {
+            const select_case& sc = cases_[i];
+            if (sc.c == nullptr) [[unlikely]]
+                continue;
+            const std::uint32_t word = core::of(sc.c).ready.read();
+            changes_ += readiness::changes(word);
+            ready_ |= static_cast<std::uint64_t>((word & bit_of(sc)) != 0) << i;
+        }
+        none_ready_ = ready_ == 0;
+    }
+    /// Whether no bit of any word has changed since: the numbers only grow, so their sum is as good as all of them.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool unchanged() const noexcept
+    {
+        std::uint32_t now = 0;
+        for (const select_case& sc : cases_)
+            if (sc.c != nullptr) [[likely]]
+                now += readiness::changes(core::of(sc.c).ready.read());
+        return now == changes_;
+    }
+    /// Tries one of the ready cases, each with the same chance, and strikes it off.
+    std::size_t try_one() noexcept
+    {
+        rt::m* const self = rt::this_m();
+        std::uint64_t left = ready_;
+        if ((left & (left - 1)) != 0)
+            for (auto skip = rt::random_below(self, static_cast<std::uint32_t>(std::popcount(left))); skip > 0; --skip)
+                left &= left - 1;
+        const auto i = static_cast<std::size_t>(std::countr_zero(left));
+        ready_ &= ~(std::uint64_t{1} << i);
+        select_case& sc = cases_[i];
+        core& c = core::of(sc.c);
+        c.lock.lock(self);
+        rt::g* woken = nullptr;
+        const outcome o = attempt(sc, woken);
+        c.lock.unlock();
+        if (o == outcome::blocked)
+            return none;
+        sc.ok = o == outcome::done;
+        if (woken != nullptr)
+            ready_one(self, woken);
+        return i;
+    }
+
+    cases_view cases_;
+    std::uint64_t ready_ = 0;  ///< a bit for each case that looked ready and was not tried since
+    std::uint32_t changes_ = 0;
+    bool none_ready_ = false;
+};
+
+/// Steps 3 to 5, with room for `Most` cases.
+template <std::size_t Most>
+class selection : public timed_wait {
+public:
+    explicit selection(cases_view cases) : cases_(cases)
+    {
+        if constexpr (Most > small) {
+            order_.reset(new index[cases.size()]);
+            nodes_.reset(new node[cases.size()]);
+        }
+    }
+    selection(const selection&) = delete;
+    selection& operator=(const selection&) = delete;
+
+    /// `may_wait` false: `none` when nothing is ready.
+    std::size_t run(std::chrono::nanoseconds deadline, bool may_wait)
+    {
+        sort_by_address();
+        (void)rt::current();  // may throw on a plain thread: before anything is locked
+        rt::m* const self = rt::begin_section();
+        lock_all(self);
+        rt::g* woken = nullptr;
+        if (const std::size_t won = try_locked(self, woken); won != none) {
+            unlock_all();
+            rt::end_section(self);
+            if (woken != nullptr)
+                ready_one(self, woken);
+            return won;
+        }
+        if (!may_wait) {
+            unlock_all();
+            rt::end_section(self);
+            return none;
+        }
+        who = self != nullptr ? self->current : rt::current();
+        for (std::size_t i = 0; i < used_; ++i)
+            enqueue(order_[i]);
+        if (deadline == detail::no_deadline) {
+            rt::park_inside(self, who, &unlock_commit, this, rt::wait_reason::select);
+        } else {
+            arm(who, deadline, &unlock_published);
+            (void)rt::park_until_inside(self, *this, rt::wait_reason::select);
+        }
+        return woken_by();
+    }
+
+private:
+    static constexpr std::size_t small = 16;
+    using index = std::conditional_t<Most <= small, std::uint8_t, std::uint32_t>;
+    template <class T>
+    using room = std::conditional_t<Most <= small, std::array<T, Most>, std::unique_ptr<T[]>>;
+
+    void enqueue(index at) noexcept
+    {
+        const select_case& sc = cases_[at];
+        node& n = nodes_[at];
+        n.of = this;
+        n.slot = sc.slot;
+        n.index = at;
+        if (sc.what == select_case::kind::recv)
+            core::of(sc.c).wait_to_recv(n);
+        else
+            core::of(sc.c).wait_to_send(n);
+    }
+    std::size_t woken_by() noexcept
+    {
+        const std::uint32_t by = winner.load(base::memory_order_acquire);
+        for (std::size_t i = 0; i < used_; ++i) {
+            const index at = order_[i];
+            node& n = nodes_[at];
+            if (at == by || !n.queued.load(base::memory_order_acquire))  // pairs with queue::remove()
+                continue;
+            core& c = core::of(cases_[at].c);
+            c.lock.lock(rt::this_m());
+            c.dequeue(queue_of(cases_[at]), n);
+            c.lock.unlock();
+        }
+        if (by == wait::by_deadline)
+            return detail::select_timeout;
+        cases_[by].ok = ok;
+        return by;
+    }
+
+    /// order_ becomes the cases with a channel, those of one channel side by side.
+    void sort_by_address() noexcept
+    {
+        used_ = 0;
+        for (std::size_t i = 0; i < cases_.size(); ++i) {
+            if (cases_[i].c == nullptr)
+                continue;
+            std::size_t at = used_++;
+            if constexpr (Most <= small) {
+                for (; at > 0 && std::less<>()(cases_[i].c, cases_[order_[at - 1]].c); --at)
+                    order_[at] = order_[at - 1];
+            }
+            order_[at] = static_cast<index>(i);
+        }
+        if constexpr (Most > small)
+            std::sort(&order_[0], &order_[0] + used_,
+                      [&](index a, index b) { return std::less<>()(cases_[a].c, cases_[b].c); });
+    }
+    [[nodiscard]] bool same_as_before(std::size_t i) const noexcept
+    {
+        return i > 0 && cases_[order_[i]].c == cases_[order_[i - 1]].c;
+    }
+    void lock_all(const rt::m* self) noexcept
+    {
+        for (std::size_t i = 0; i < used_; ++i)
+            if (!same_as_before(i))
+                core::of(cases_[order_[i]].c).lock.lock(self);
+    }
+    /// When the last one is unlocked a waker may already run the waiter, and its frame be gone.
+    void unlock_all() noexcept
+    {
+        for (std::size_t i = used_; i > 0;) {
+            --i;
+            core* const c = &core::of(cases_[order_[i]].c);
+            const bool same = same_as_before(i);
+            if (!same)
+                c->lock.unlock();
+        }
+    }
+    /// Step 3.
+    std::size_t try_locked(rt::m* self, rt::g*& woken) noexcept
+    {
+        for (std::uint32_t ready = count_ready(); ready > 0; ready = count_ready()) {
+            select_case& sc = cases_[nth_ready(ready == 1 ? 0 : rt::random_below(self, ready))];
+            // Blocked: only waiters that were won already; they are out of the queue now, and the case is not ready.
+            if (const outcome o = attempt(sc, woken); o != outcome::blocked) {
+                sc.ok = o == outcome::done;
+                return static_cast<std::size_t>(&sc - cases_.data());
+            }
+        }
+        return none;
+    }
+    [[nodiscard]] bool is_ready(std::size_t i) const noexcept
+    {
+        const select_case& sc = cases_[order_[i]];
+        return (core::of(sc.c).ready.read() & bit_of(sc)) != 0;
+    }
+    [[nodiscard]] std::uint32_t count_ready() const noexcept
+    {
+        std::uint32_t n = 0;
+        for (std::size_t i = 0; i < used_; ++i)
+            n += is_ready(i) ? 1U : 0U;
+        return n;
+    }
+    [[nodiscard]] std::size_t nth_ready(std::uint32_t n) const noexcept
+    {
+        std::size_t i = 0;
+        while (!is_ready(i) || n-- > 0)
+            ++i;
+        return order_[i];
+    }
+    static bool unlock_commit(rt::g*, void* self) noexcept
+    {
+        static_cast<selection*>(self)->unlock_all();
+        return true;
+    }
+
+    static bool unlock_published(rt::deadline_wait& self) noexcept
+    {
+        static_cast<selection&>(self).unlock_all();
+        return true;
+    }
+
+    cases_view cases_;
+    std::size_t used_ = 0;  ///< of order_
+    room<index> order_;     ///< the cases with a channel, by the addresses of their channels
+    room<node> nodes_;
+};
+
+}  // namespace
+}  // namespace chans
+
+namespace detail {
+
+std::size_t select_run(std::span<select_case> cases, std::chrono::nanoseconds deadline, bool has_default)
+{
+    using chans::selection;
+    const bool few = cases.size() <= chans::attempts::most;
+    if (few) [[likely]]
+        if (const std::size_t won = chans::attempts(cases).run(has_default); won != chans::none)
+            return won;
+    const bool late = deadline != no_deadline && deadline <= clock::now().time_since_epoch();
+    const bool may_wait = !has_default && !late;
+    std::size_t won = chans::none;
+    if (!few)
+        won = selection<static_cast<std::size_t>(-1)>(cases).run(deadline, may_wait);
+    else if (may_wait && cases.size() <= 4)
+        won = selection<4>(cases).run(deadline, true);
+    else if (may_wait && cases.size() <= 16)
+        won = selection<16>(cases).run(deadline, true);
+    else if (may_wait)
+        won = selection<static_cast<std::size_t>(-1)>(cases).run(deadline, true);
+    if (won != chans::none)
+        return won;
+    return has_default ? select_default : select_timeout;
+}
+
+}  // namespace detail
+}  // namespace weft
