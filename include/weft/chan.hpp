@@ -9,8 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/clock.hpp"
 #include "weft/detail/chan.hpp"
-#include "weft/time.hpp"
 
 namespace weft {
 

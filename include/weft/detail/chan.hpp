@@ -34,6 +34,7 @@ struct chan_element {
     std::uint32_t align;
     void (*move)(void* to, void* from) noexcept;  ///< constructs *to; null: copy the bytes
     void (*destroy)(void* at) noexcept;           ///< null: nothing to do
+    bool hides_buffer = false;                    ///< its size and capacity are said to be 0: a timer's channel
 };
 
 /// Elements whose move or destruction may throw travel in a box on the heap.
