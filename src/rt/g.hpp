@@ -27,25 +27,8 @@ enum class g_state : std::uint8_t {
     waiting,   ///< parked: owned by what it waits on; whoever takes its waiter makes it runnable
 };
 
-<<<<<<< HEAD
-=======
-enum class wait_reason : std::uint8_t {
-    none,
-    future,
-    mutex,
-    wait_group,
-    sleep,
-    locked,
-    chan_send,
-    chan_recv,
-    select,
-    for_ever,
-    group
-};
-
 class local_values;
 
->>>>>>> h-time
 /// What only some goroutines have; on the heap.
 struct g_extra {
     std::string name{};

@@ -17,11 +17,8 @@
 #include "rt/sema.hpp"
 #include "rt/sema_wait.hpp"
 #include "rt/timer.hpp"
-<<<<<<< HEAD
 #include "rt/tls.hpp"
-=======
 #include "rt/unstarted.hpp"
->>>>>>> h-time
 #include "weft/go.hpp"
 
 namespace weft::rt {
