@@ -113,7 +113,7 @@ WEFT_NOINLINE bool run_slow(core& c, void* slot, rt::m* self)
 template <direction Way>
 WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
 {
-    rt::m* const self = rt::this_m();
+    rt::m* const self = rt::this_m_inline();
     if (!c.lock.try_lock_biased(self)) [[unlikely]]
         return run_slow<Way>(c, slot, self);
     if (!at_once<Way>(c, slot)) [[unlikely]]
@@ -212,12 +212,13 @@ void chan_free(chan_shared* shared) noexcept
     ::operator delete(&c, std::align_val_t{align});
 }
 
-bool chan_send(chan_shared* c, void* value)
+// Not inlined, for this_m_inline(): not by link-time optimisation either.
+WEFT_NOINLINE bool chan_send(chan_shared* c, void* value)
 {
     return chans::run<direction::send>(core::of(c), value);
 }
 
-bool chan_recv(chan_shared* c, void* to)
+WEFT_NOINLINE bool chan_recv(chan_shared* c, void* to)
 {
     return chans::run<direction::recv>(core::of(c), to);
 }

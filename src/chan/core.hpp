@@ -79,6 +79,7 @@ struct node {
 class queue {
 public:
     [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+    [[nodiscard]] node* front() const noexcept { return first_; }
     void push_back(node& n) noexcept
     {
         n.next = nullptr;
@@ -96,12 +97,11 @@ public:
     /// The first that could be won; null without one. The others before it are out of the queue.
     [[nodiscard]] node* take() noexcept
     {
-        while (node* const n = first_) {
-            wait& of = *n->of;
-            const std::uint32_t index = n->index;
-            remove(*n);
+        while (node* const n = front()) {
             // Unless we win, its waiter may leave as soon as it sees that it is not queued any more.
-            if (of.win(index))
+            const bool won = n->of->win(n->index);
+            remove(*n);
+            if (won)
                 return n;
         }
         return nullptr;

@@ -16,6 +16,7 @@
 #include "rt/sema.hpp"
 #include "rt/sema_wait.hpp"
 #include "rt/timer.hpp"
+#include "rt/tls.hpp"
 #include "weft/go.hpp"
 
 namespace weft::rt {

@@ -340,6 +340,13 @@ void ready_thread(g* self) noexcept
     sys::futex_wake(&self->awake, 1);  // the thread may be gone by now; its g is still memory
 }
 
+/// push_next(), where one is queued already: somebody else may run one of the two.
+WEFT_NOINLINE void push_next_and_wake(p& proc, g* item) noexcept
+{
+    push_next(proc, item);
+    wake_if_needed();
+}
+
 /// A commit_fn for park_until(): `argument` is the deadline_wait.
 bool publish_and_arm(g*, void* argument) noexcept
 {
@@ -455,10 +462,10 @@ void ready_inside(m& self, g* item) noexcept
     p& proc = *self.proc;
     // Alone in runnext it will run as soon as we park: no other M is woken for it. Should we not park, sysmon lets it
     // be stolen.
-    const bool more = proc.has_next();
-    push_next(proc, item);
-    if (more)
-        wake_if_needed();
+    if (!proc.has_next()) [[likely]]
+        proc.runnext.store(item, base::memory_order_relaxed);
+    else
+        push_next_and_wake(proc, item);
 }
 
 void schedule(m& self) noexcept
