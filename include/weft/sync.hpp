@@ -9,6 +9,7 @@
 
 #include "weft/detail/atomic.hpp"
 #include "weft/detail/config.hpp"
+#include "weft/detail/explore.hpp"
 #include "weft/go.hpp"
 
 namespace weft {
@@ -27,6 +28,7 @@ public:
 
     void lock()
     {
+        detail::explore_point();
         if (held_.exchange(1, base::memory_order_acquire) != 0) [[unlikely]]
             lock_slow();
     }
@@ -40,7 +42,9 @@ public:
         if (held_.load(base::memory_order_relaxed) == 0) [[unlikely]]
             unlock_of_unlocked();
         held_.store(0, base::memory_order_release);
-        base::light_barrier();  // pairs with the heavy barrier of lock_slow(): it sees held_ == 0 or we see `waiting`
+        // Pairs with the heavy barrier of lock_slow(): it sees held_ == 0 or we see `waiting`.
+        if (base::light_barrier_or_unusual()) [[unlikely]]
+            detail::explore_point_slow();
         if (queue_.load(base::memory_order_relaxed) == waiting) [[unlikely]]
             unlock_slow();
     }

@@ -267,7 +267,7 @@ WEFT_ALWAYS_INLINE void end(rt::m* self, rt::g* woken) noexcept
 {
     if (woken == nullptr) {
         rt::end_section(self);
-    } else if (self == nullptr || (woken->flags & rt::g::a_thread) != 0) [[unlikely]] {
+    } else if (self == nullptr || (woken->flags & rt::g::special) != 0) [[unlikely]] {
         rt::end_section(self);
         rt::ready(woken);
     } else {

@@ -16,7 +16,6 @@
 #include "base/cpu.hpp"
 #include "rt/rt.hpp"
 #include "sys/barrier.hpp"
-#include "sys/clock.hpp"
 #include "weft/sync.hpp"
 
 namespace weft {
@@ -77,7 +76,7 @@ void mutex::lock_slow()
             return;
         }
         if (me.since == 0)
-            me.since = sys::monotonic_now();
+            me.since = rt::now();
         me.granted = false;
         rt::park(me.who, &rt::sema_bucket::unlock_commit, &bucket, rt::wait_reason::mutex);
         woken = true;
@@ -102,7 +101,7 @@ void mutex::unlock_slow()
         return;
     }
     rt::sema_waiter* const first = bucket.front(this);
-    const bool starving = sys::monotonic_now() - first->since > starving_after;
+    const bool starving = rt::now() - first->since > starving_after;
     // A newcomer may have taken the mutex since we released it: then its unlock will see to the starving one.
     if (starving && held_.exchange(1, base::memory_order_acquire) != 0) {
         bucket.unlock();

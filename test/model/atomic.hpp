@@ -211,5 +211,14 @@ inline void light_barrier() noexcept
 {
     model::detail::light_barrier();
 }
+inline bool light_barrier_or_unusual() noexcept
+{
+    light_barrier();
+    return false;
+}
+inline bool exploring() noexcept
+{
+    return false;
+}
 
 }  // namespace weft::base

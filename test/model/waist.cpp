@@ -190,3 +190,18 @@ std::int64_t monotonic_now() noexcept
 }
 
 }  // namespace weft::sys
+
+namespace weft::rt {
+
+std::int64_t now() noexcept
+{
+    return sys::monotonic_now();
+}
+
+}  // namespace weft::rt
+
+namespace weft::detail {
+
+void explore_point_slow() noexcept {}
+
+}  // namespace weft::detail
