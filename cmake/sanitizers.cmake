@@ -16,6 +16,8 @@ if(WEFT_SANITIZE)
     set(WEFT_TEST_SLOWDOWN 6)
     add_compile_options(-fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${WEFT_SANITIZE})
+    # GCC warns of its own instrumented code (its manual says so of sanitizers and this warning).
+    add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     list(
         APPEND
         environment

@@ -18,6 +18,10 @@ function(weft_warnings target)
         -Wundef)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
         list(APPEND flags -Wduplicated-cond -Wlogical-op)
+        if(WEFT_SANITIZE)
+            # GCC warns of its own instrumented code (its manual says so of sanitizers and this warning).
+            list(APPEND flags -Wno-maybe-uninitialized)
+        endif()
         if(WEFT_SANITIZE MATCHES "thread")
             # GCC says that TSan ignores atomic_thread_fence. The fences' protocols are checked by test/model instead.
             list(APPEND flags -Wno-tsan)

@@ -1,9 +1,7 @@
-// A pool of workers: they count the primes of a range together. Each takes the next piece of the work from a list that
-// a mutex guards; a wait_group tells when all have finished.
+// A pool of workers: they count the primes of a range together. The pieces of the work come by one channel and the
+// counts go back by another, so the goroutines share nothing and need no lock. A fast worker takes more pieces.
 #include <cstdint>
 #include <cstdio>
-#include <mutex>
-#include <optional>
 
 #include "weft/weft.hpp"
 
@@ -13,29 +11,11 @@ constexpr std::uint32_t limit = 2'000'000;
 constexpr std::uint32_t piece = 10'000;
 constexpr std::size_t known_primes = 148'933;  ///< below two million
 constexpr int workers = 100;
+static_assert(limit % piece == 0);
 
 struct range {
     std::uint32_t begin;
     std::uint32_t end;
-};
-
-/// The work that is left; any number of goroutines may call take().
-class work_list {
-public:
-    std::optional<range> take()
-    {
-        const std::lock_guard hold(guard_);
-        if (next_ == limit)
-            return std::nullopt;
-        const range r{next_, next_ + piece};
-        next_ = r.end;
-        return r;
-    }
-
-private:
-    weft::mutex guard_;
-    std::uint32_t next_ = 0;
-    static_assert(limit % piece == 0);
 };
 
 bool is_prime(std::uint32_t n)
@@ -65,23 +45,35 @@ int main()
     return weft::run(
         []
         {
-            work_list work;
-            weft::mutex sum_guard;
-            std::size_t sum = 0;
+            const weft::chan<range> work(workers);  // the buffer keeps the workers busy between two sends
+            const weft::chan<std::size_t> counts(workers);
+
+            weft::go(
+                [work]
+                {
+                    for (std::uint32_t begin = 0; begin < limit; begin += piece)
+                        work.send({begin, begin + piece});
+                    work.close();  // ends the loops of the workers
+                });
 
             weft::wait_group all;
             for (int w = 0; w < workers; ++w)
                 all.go(
-                    [&]
+                    [work, counts]
                     {
-                        while (const std::optional<range> r = work.take()) {
-                            const std::size_t found = count_primes(*r);
-                            const std::lock_guard hold(sum_guard);
-                            sum += found;
-                        }
+                        for (const range r : work)
+                            counts.send(count_primes(r));
                     });
-            all.wait();
+            weft::go(
+                [&all, counts]
+                {
+                    all.wait();
+                    counts.close();  // all senders are done: ends the loop below
+                });
 
+            std::size_t sum = 0;
+            for (const std::size_t count : counts)
+                sum += count;
             std::printf("%zu primes below %u, counted by %d workers\n", sum, limit, workers);
             return sum == known_primes ? 0 : 1;
         });

@@ -7,6 +7,8 @@
 // after MORE operations; what a run costs beside its operations cancels out in their difference.
 #include <valgrind/callgrind.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -15,9 +17,11 @@
 #include <string>
 #include <string_view>
 
+#include "weft/chan.hpp"
 #include "weft/future.hpp"
 #include "weft/go.hpp"
 #include "weft/runtime.hpp"
+#include "weft/select.hpp"
 #include "weft/sync.hpp"
 
 namespace {
@@ -117,6 +121,62 @@ void wait_group_add_done(std::uint64_t n)
     }
 }
 
+/// One operation: a value into a buffer and out of it.
+void chan_buffered(std::uint64_t n)
+{
+    const weft::chan<std::uint64_t> c(128);
+    for (std::uint64_t i = 0; i < n; ++i) {
+        c.send(i);
+        if (c.recv() != i)
+            throw std::runtime_error("chan_buffered: wrong value");
+    }
+}
+
+/// One operation: a value to the other goroutine and back.
+void chan_round_trip(std::uint64_t n)
+{
+    const weft::chan<std::uint64_t> ping;
+    const weft::chan<std::uint64_t> pong;
+    weft::wait_group other;
+    other.go(
+        [&]
+        {
+            for (const std::uint64_t v : ping)
+                pong.send(v);
+        });
+    for (std::uint64_t i = 0; i < n; ++i) {
+        ping.send(i);
+        if (pong.recv() != i)
+            throw std::runtime_error("chan_round_trip: wrong value");
+    }
+    ping.close();
+    other.wait();
+}
+
+/// One operation: a select of four that has its choice, and the send that puts the value back.
+void select_ready(std::uint64_t n)
+{
+    const std::array<weft::chan<std::uint64_t>, 4> c{weft::chan<std::uint64_t>(1), weft::chan<std::uint64_t>(1),
+                                                     weft::chan<std::uint64_t>(1), weft::chan<std::uint64_t>(1)};
+    for (const auto& one : c)
+        one.send(1);
+    for (std::uint64_t i = 0; i < n; ++i) {
+        const std::size_t from =
+            weft::select(weft::on_recv(c[0]), weft::on_recv(c[1]), weft::on_recv(c[2]), weft::on_recv(c[3]));
+        c[from].send(1);
+    }
+}
+
+/// One operation: a select of four that goes its default way.
+void select_default(std::uint64_t n)
+{
+    const std::array<weft::chan<std::uint64_t>, 4> c;
+    for (std::uint64_t i = 0; i < n; ++i)
+        if (weft::select(weft::on_recv(c[0]), weft::on_recv(c[1]), weft::on_recv(c[2]), weft::on_recv(c[3]),
+                         weft::otherwise()) != 4)
+            throw std::runtime_error("select_default: a value");
+}
+
 struct path {
     std::string_view name;
     void (*run)(std::uint64_t);
@@ -130,6 +190,10 @@ constexpr path paths[] = {
     {"async_get", async_get},
     {"mutex_lock_unlock", mutex_lock_unlock},
     {"wait_group_add_done", wait_group_add_done},
+    {"chan_buffered", chan_buffered},
+    {"chan_round_trip", chan_round_trip},
+    {"select_ready", select_ready},
+    {"select_default", select_default},
 };
 
 void measured(const path& p, std::uint64_t n)

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "harness.hpp"
+#include "weft/chan.hpp"
 #include "weft/runtime.hpp"
 #include "weft/sync.hpp"
 #include "weft/time.hpp"
@@ -14,9 +15,31 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t million = 1'000'000;
 
+/// Goroutines that wait for a wait group.
+class wait_group_gate {
+public:
+    wait_group_gate() { gate_.add(1); }
+    void wait() { gate_.wait(); }
+    void open() { gate_.done(); }
+
+private:
+    weft::wait_group gate_;
+};
+
+/// Goroutines that wait for the closing of a channel.
+class chan_gate {
+public:
+    void wait() { static_cast<void>(gate_.recv()); }
+    void open() { gate_.close(); }
+
+private:
+    weft::chan<bool> gate_;
+};
+
+template <class Gate>
 bench::result parked(const bench::settings&)
 {
-    weft::wait_group gate;
+    Gate gate;
     weft::wait_group all;
     std::atomic<std::uint64_t> arrived{0};
     const auto pass_gate = [&gate, &arrived]
@@ -33,11 +56,10 @@ bench::result parked(const bench::settings&)
     };
     const auto let_go = [&]
     {
-        gate.done();
+        gate.open();
         all.wait();
     };
 
-    gate.add(1);
     const bench::memory before;
     const auto getting_there = bench::time_of(get_there);
     weft::sleep_for(100ms);  // the last ones are between their count and the gate
@@ -53,7 +75,10 @@ bench::result parked(const bench::settings&)
             .note = {}};
 }
 
-constexpr bench::named_case cases[] = {{"parked/million", parked}};
+constexpr bench::named_case cases[] = {
+    {"parked/million", parked<wait_group_gate>},
+    {"parked/million_chan", parked<chan_gate>},
+};
 
 }  // namespace
 

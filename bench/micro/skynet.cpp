@@ -3,7 +3,9 @@
 #include <cstdint>
 
 #include "harness.hpp"
+#include "weft/chan.hpp"
 #include "weft/future.hpp"
+#include "weft/go.hpp"
 #include "weft/runtime.hpp"
 #include "weft/sync.hpp"
 
@@ -44,6 +46,28 @@ std::uint64_t by_wait_group(std::uint64_t first, std::uint64_t size)
     return sum;
 }
 
+/// Sends the sum to `out`; the channels are unbuffered, as in the original.
+void send_sum(const weft::sender<std::uint64_t>& out, std::uint64_t first, std::uint64_t size)
+{
+    if (size == 1)
+        return out.send(first);
+    const std::uint64_t part = size / fanout;
+    const weft::chan<std::uint64_t> below;
+    for (std::size_t i = 0; i < fanout; ++i)
+        weft::go([below, from = first + i * part, part] { send_sum(below, from, part); });
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < fanout; ++i)
+        sum += *below.recv();
+    out.send(sum);
+}
+
+std::uint64_t by_chan(std::uint64_t first, std::uint64_t size)
+{
+    const weft::chan<std::uint64_t> out;
+    weft::go([out, first, size] { send_sum(out, first, size); });
+    return *out.recv();
+}
+
 template <std::uint64_t (*Skynet)(std::uint64_t, std::uint64_t)>
 bench::result skynet(const bench::settings&)
 {
@@ -56,6 +80,7 @@ bench::result skynet(const bench::settings&)
 constexpr bench::named_case cases[] = {
     {"skynet/future", skynet<by_future>},
     {"skynet/wait_group", skynet<by_wait_group>},
+    {"skynet/chan", skynet<by_chan>},
 };
 
 }  // namespace

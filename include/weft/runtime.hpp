@@ -19,6 +19,10 @@ struct options {
     int procs = 0;
     /// Limit of the OS threads that run goroutines, blocked ones included.
     int max_threads = 10'000;
+    /// While this run() goes on: whether the process ends, with a report of all goroutines and exit status 2, when they
+    /// are all parked and there is no timer, and no thread that is not weft's or parked too, to wake one of them. To be
+    /// switched off where signal handlers wake goroutines: those can't be foreseen.
+    bool detect_deadlock = true;
 };
 
 namespace detail {
@@ -31,6 +35,9 @@ struct run_scope {
     WEFT_API ~run_scope();
     run_scope(const run_scope&) = delete;
     run_scope& operator=(const run_scope&) = delete;
+
+private:
+    bool watched_;
 };
 }  // namespace detail
 

@@ -44,6 +44,13 @@ void report(const char* format, ...) noexcept
     va_end(args);
 }
 
+void end_process(int status) noexcept
+{
+    if (::ftrylockfile(stdout) == 0)
+        ::fflush_unlocked(stdout);
+    ::_exit(status);
+}
+
 void fatal(const char* format, ...) noexcept
 {
     std::va_list args;

@@ -12,6 +12,10 @@ namespace weft::base {
 /// integers and strings is.
 void report(const char* format, ...) noexcept __attribute__((format(printf, 1, 2)));
 
+/// Ends the process: what is in stdout's buffer is written, unless somebody has locked stdout; no exit handler and no
+/// static destructor runs.
+[[noreturn]] void end_process(int status) noexcept;
+
 /// An invariant of the runtime. Checked in every build: all uses are off the hot paths.
 inline void check(bool holds, const char* what) noexcept
 {

@@ -20,19 +20,6 @@ bool unlock_commit(rt::g*, void* channel) noexcept
     return true;
 }
 
-/// A wait on one channel.
-struct single_wait : wait {
-    core* on;
-    node in{};
-
-    single_wait(core& c, void* slot, rt::g* who) noexcept : on(&c)
-    {
-        waiter = who;
-        in.of = this;
-        in.slot = slot;
-    }
-};
-
 enum class direction : bool { send, recv };
 
 template <direction Way>
@@ -44,6 +31,22 @@ template <direction Way>
         return c.recv_now(slot, woken);
 }
 template <direction Way>
+[[nodiscard]] WEFT_ALWAYS_INLINE bool at_once(core& c, void* slot) noexcept
+{
+    if constexpr (Way == direction::send)
+        return c.put_at_once(slot);
+    else
+        return c.get_at_once(slot);
+}
+template <direction Way>
+void enqueue(core& c, node& n) noexcept
+{
+    if constexpr (Way == direction::send)
+        c.wait_to_send(n);
+    else
+        c.wait_to_recv(n);
+}
+template <direction Way>
 [[nodiscard]] queue& queue_of(core& c) noexcept
 {
     return Way == direction::send ? c.senders : c.receivers;
@@ -51,76 +54,130 @@ template <direction Way>
 template <direction Way>
 constexpr rt::wait_reason reason = Way == direction::send ? rt::wait_reason::chan_send : rt::wait_reason::chan_recv;
 
-/// Inside the section, with the channel locked, when the caller has to wait. False: the channel was closed.
-template <direction Way>
-WEFT_NOINLINE bool wait_for_other(core& c, void* slot, rt::m* self) noexcept
+[[nodiscard]] rt::g* caller(const rt::m* self) noexcept
 {
-    single_wait me(c, slot, caller(self));
+    return self != nullptr ? self->current : rt::current();
+}
+
+/// With the channel locked, before a wait: begins the section. False: the channel is not locked any more, try again.
+[[nodiscard]] WEFT_ALWAYS_INLINE bool enter_locked(core& c, rt::m* self) noexcept
+{
+    if (self == nullptr || self->own.try_enter()) [[likely]]
+        return true;
+    c.lock.unlock();  // the M may be stopped for good now
+    rt::enter_slow(*self);
+    rt::leave(*self);
+    return false;
+}
+
+/// run(), when there is more to do than to touch the buffer. With the channel locked.
+template <direction Way>
+WEFT_NOINLINE bool run_locked(core& c, void* slot, rt::m* self)
+{
+    for (;;) {
+        rt::g* woken = nullptr;
+        const outcome o = attempt<Way>(c, slot, woken);
+        if (o != outcome::blocked) {
+            c.lock.unlock();
+            if (woken != nullptr)
+                ready_one(self, woken);
+            return o == outcome::done;
+        }
+        if (enter_locked(c, self)) [[likely]]
+            break;
+        c.lock.lock(self);
+    }
+    wait me;
+    me.who = caller(self);
     me.alone = true;
-    c.enqueue(queue_of<Way>(c), me.in);
-    rt::park_inside(self, me.waiter, &unlock_commit, &c, reason<Way>);
+    node in;
+    in.of = &me;
+    in.slot = slot;
+    in.index = 0;
+    enqueue<Way>(c, in);
+    rt::park_inside(self, me.who, &unlock_commit, &c, reason<Way>);
     return me.ok;
+}
+
+/// run() where the lock is not biased to the caller's M.
+template <direction Way>
+WEFT_NOINLINE bool run_slow(core& c, void* slot, rt::m* self)
+{
+    if (self == nullptr)
+        (void)rt::current();  // may throw: before anything is locked
+    c.lock.lock_slow(self);
+    return run_locked<Way>(c, slot, self);
 }
 
 /// Waits for as long as it takes. False: the channel is closed.
 template <direction Way>
 WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
 {
-    rt::m* const self = begin();
-    c.lock.lock(self);
-    rt::g* woken = nullptr;
-    const outcome o = attempt<Way>(c, slot, woken);
-    if (o == outcome::blocked)
-        return wait_for_other<Way>(c, slot, self);
-    c.lock.unlock();
-    end(self, woken);
-    return o == outcome::done;
-}
-
-template <direction Way>
-outcome run_once(core& c, void* slot) noexcept
-{
-    rt::m* const self = rt::begin_section();
-    c.lock.lock(self);
-    rt::g* woken = nullptr;
-    const outcome o = attempt<Way>(c, slot, woken);
-    c.lock.unlock();
-    end(self, woken);
-    return o;
-}
-
-bool publish_single(rt::deadline_wait& w) noexcept
-{
-    static_cast<single_wait&>(w).on->lock.unlock();
+    rt::m* const self = rt::this_m_inline();
+    if (!c.lock.try_lock_biased(self)) [[unlikely]]
+        return run_slow<Way>(c, slot, self);
+    if (!at_once<Way>(c, slot)) [[unlikely]]
+        return run_locked<Way>(c, slot, self);
+    c.lock.unlock_biased();
     return true;
 }
 
 template <direction Way>
-chan_status run_until(core& c, void* slot, std::chrono::nanoseconds deadline)
+WEFT_NOINLINE outcome run_once(core& c, void* slot) noexcept
 {
-    rt::m* const self = begin();
+    rt::m* const self = rt::this_m();
     c.lock.lock(self);
     rt::g* woken = nullptr;
     const outcome o = attempt<Way>(c, slot, woken);
-    if (o != outcome::blocked || deadline <= clock::now().time_since_epoch()) {
-        c.lock.unlock();
-        end(self, woken);
-        if (o == outcome::blocked)
-            return chan_status::timeout;
-        return o == outcome::done ? chan_status::success : chan_status::closed;
+    c.lock.unlock();
+    if (woken != nullptr)
+        ready_one(self, woken);
+    return o;
+}
+
+/// A wait on one channel with a deadline.
+struct single_wait : timed_wait {
+    core* on = nullptr;
+    node in;
+
+    static bool unlock(rt::deadline_wait& w) noexcept
+    {
+        static_cast<single_wait&>(w).on->lock.unlock();
+        return true;
     }
-    single_wait me(c, slot, caller(self));
-    me.alarm.when = deadline.count();
-    me.alarm.expire = &expire;
-    me.publish = &publish_single;
-    c.enqueue(queue_of<Way>(c), me.in);
+};
+
+template <direction Way>
+chan_status run_until(core& c, void* slot, std::chrono::nanoseconds deadline)
+{
+    rt::m* const self = rt::this_m();
+    if (self == nullptr)
+        (void)rt::current();
+    do {
+        c.lock.lock(self);
+        rt::g* woken = nullptr;
+        const outcome o = attempt<Way>(c, slot, woken);
+        if (o != outcome::blocked || deadline <= clock::now().time_since_epoch()) {
+            c.lock.unlock();
+            if (woken != nullptr)
+                ready_one(self, woken);
+            if (o == outcome::blocked)
+                return chan_status::timeout;
+            return o == outcome::done ? chan_status::success : chan_status::closed;
+        }
+    } while (!enter_locked(c, self));
+    single_wait me;
+    me.on = &c;
+    me.in.of = &me;
+    me.in.slot = slot;
+    me.in.index = 0;
+    me.arm(caller(self), deadline, &single_wait::unlock);
+    enqueue<Way>(c, me.in);
     if (rt::park_until_inside(self, me, reason<Way>))
         return me.ok ? chan_status::success : chan_status::closed;
-    rt::m* const again = rt::begin_section();
-    c.lock.lock(again);
+    c.lock.lock(rt::this_m());
     c.dequeue(queue_of<Way>(c), me.in);
     c.lock.unlock();
-    rt::end_section(again);
     return chan_status::timeout;
 }
 
@@ -155,12 +212,13 @@ void chan_free(chan_shared* shared) noexcept
     ::operator delete(&c, std::align_val_t{align});
 }
 
-bool chan_send(chan_shared* c, void* value)
+// Not inlined, for this_m_inline(): not by link-time optimisation either.
+WEFT_NOINLINE bool chan_send(chan_shared* c, void* value)
 {
     return chans::run<direction::send>(core::of(c), value);
 }
 
-bool chan_recv(chan_shared* c, void* to)
+WEFT_NOINLINE bool chan_recv(chan_shared* c, void* to)
 {
     return chans::run<direction::recv>(core::of(c), to);
 }
@@ -216,24 +274,19 @@ chan_status chan_can_send(const chan_shared* shared) noexcept
 bool chan_close(chan_shared* shared) noexcept
 {
     core& c = core::of(shared);
-    rt::m* const self = rt::begin_section();
-    c.lock.lock(self);
-    if (c.is_closed()) {
-        c.lock.unlock();
-        rt::end_section(self);
-        return false;
-    }
+    c.lock.lock(rt::this_m());
     rt::g_list woken;
-    c.close(woken);
+    const bool first = !c.is_closed();
+    if (first)
+        c.close(woken);
     c.lock.unlock();
-    rt::end_section(self);
     rt::ready(woken);
-    return true;
+    return first;
 }
 
 std::size_t chan_size(const chan_shared* c) noexcept
 {
-    return core::of(c).kind->hides_buffer ? 0 : core::of(c).counted.load(base::memory_order_relaxed);
+    return core::of(c).kind->hides_buffer ? 0 : core::of(c).count.load(base::memory_order_relaxed);
 }
 
 std::size_t chan_capacity(const chan_shared* c) noexcept

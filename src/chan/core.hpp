@@ -11,6 +11,7 @@
 // code is done under them, except the noexcept moves of elements. Readying happens after the unlock.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -26,22 +27,40 @@ namespace weft::chans {
 struct node;
 
 /// A call that waits.
-struct wait : rt::deadline_wait {
+struct wait {
     enum : std::uint32_t { by_nobody = 0xffff'ffff, by_deadline = 0xffff'fffe };
 
+    rt::g* who = nullptr;
     /// The index of the node by which it was won.
     base::atomic<std::uint32_t> winner{by_nobody};
     bool ok = false;     ///< by the winner: false if the channel was closed
     bool alone = false;  ///< one node, no deadline: nobody else can win it
 
-    [[nodiscard]] bool win(std::uint32_t by) noexcept
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool win(std::uint32_t by) noexcept
     {
-        if (alone) {
-            winner.store(by, base::memory_order_relaxed);
+        if (alone)
             return true;
-        }
         std::uint32_t seen = by_nobody;
         return winner.compare_exchange_strong(seen, by, base::memory_order_acq_rel, base::memory_order_relaxed);
+    }
+};
+
+/// One with a deadline.
+struct timed_wait : rt::deadline_wait, wait {
+    void arm(rt::g* caller, std::chrono::nanoseconds deadline, bool (*unlock)(rt::deadline_wait&) noexcept) noexcept
+    {
+        who = caller;
+        waiter = caller;
+        publish = unlock;
+        alarm.when = deadline.count();
+        alarm.expire = [](rt::timer& expired) noexcept -> rt::g*
+        {
+            auto& self = static_cast<timed_wait&>(rt::deadline_wait::of_alarm(expired));
+            if (!self.win(by_deadline))
+                return nullptr;
+            self.timed_out = true;
+            return self.who;
+        };
     }
 };
 
@@ -60,6 +79,7 @@ struct node {
 class queue {
 public:
     [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+    [[nodiscard]] node* front() const noexcept { return first_; }
     void push_back(node& n) noexcept
     {
         n.next = nullptr;
@@ -77,12 +97,11 @@ public:
     /// The first that could be won; null without one. The others before it are out of the queue.
     [[nodiscard]] node* take() noexcept
     {
-        while (node* const n = first_) {
-            wait& of = *n->of;
-            const std::uint32_t index = n->index;
-            remove(*n);
+        while (node* const n = front()) {
             // Unless we win, its waiter may leave as soon as it sees that it is not queued any more.
-            if (of.win(index))
+            const bool won = n->of->win(n->index);
+            remove(*n);
+            if (won)
                 return n;
         }
         return nullptr;
@@ -95,88 +114,106 @@ private:
 
 enum class outcome : std::uint8_t { done, blocked, closed };
 
-/// `refs` has counted the last handle: nobody waits and nobody will look.
+/// How an element gets from one place to another.
+enum class transport : std::uint8_t { eight_bytes, four_bytes, bytes, function };
+
 struct core : detail::chan_shared {
-    core(const detail::chan_element& element, std::uint32_t room, std::byte* storage) noexcept
-        : ready(room > 0), capacity(room), size(element.size), ring(storage), move(element.move), kind(&element)
+    core(const detail::chan_element& element, std::uint32_t places, std::byte* storage) noexcept
+        : ready(places > 0),
+          by(transport_of(element)),
+          room(places),
+          capacity(places),
+          size(element.size),
+          head(storage),
+          tail(storage),
+          ring(storage),
+          ring_end(storage + std::size_t{places} * element.size),
+          kind(&element)
     {
     }
 
     readiness ready;
     rt::biased_lock lock;
-    // -- under the lock
-    queue receivers;
-    queue senders;
-    std::uint32_t head = 0;  ///< the oldest element's place
-    std::uint32_t count = 0;
     // -- constant
-    const std::uint32_t capacity;
-    const std::uint32_t size;  ///< of an element in the ring
-    std::byte* const ring;
-    void (*const move)(void* to, void* from) noexcept;
-    const detail::chan_element* const kind;
+    const transport by;
     // -- written under the lock, read by anybody
     base::atomic<bool> closed_now{false};
-    base::atomic<std::uint32_t> counted{0};  ///< = count
+    base::atomic<std::uint32_t> count{0};  ///< elements in the ring
+    // -- under the lock
+    std::uint32_t room;  ///< `capacity`, and 0 once it is closed
+    const std::uint32_t capacity;
+    const std::uint32_t size;  ///< of an element
+    std::byte* head;           ///< the oldest element's place
+    std::byte* tail;           ///< the next one's
+    queue receivers;
+    queue senders;
+    // -- constant
+    std::byte* const ring;
+    std::byte* const ring_end;
+    const detail::chan_element* const kind;
 
     [[nodiscard]] static core& of(detail::chan_shared* c) noexcept { return *static_cast<core*>(c); }
     [[nodiscard]] static const core& of(const detail::chan_shared* c) noexcept { return *static_cast<const core*>(c); }
 
     // Under the lock. `woken`: whom the caller has to ready after the unlock.
 
+    /// Sends into the buffer when that is all there is to do. False: nothing has been done.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool put_at_once(void* value) noexcept
+    {
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        if (n >= room || !receivers.empty() || by == transport::function)
+            return false;
+        put(value, n);
+        return true;
+    }
+    /// Receives from the buffer when that is all there is to do.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool get_at_once(void* to) noexcept
+    {
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        if (n == 0 || !senders.empty() || by == transport::function)
+            return false;
+        get(to, n);
+        return true;
+    }
+
     /// Sends from `value` if that needs no waiting.
     [[nodiscard]] WEFT_ALWAYS_INLINE outcome send_now(void* value, rt::g*& woken) noexcept
     {
-        if (is_closed()) [[unlikely]]
+        if (is_closed())
             return outcome::closed;
         if (!receivers.empty()) {
             if (node* const n = receivers.take()) {
                 transfer(n->slot, value);
                 woken = finish(*n, true);
-                publish();
+                ready.set(!senders.empty(), capacity != 0 || !receivers.empty());
                 return outcome::done;
             }
             publish();
         }
-        if (count == capacity)
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        if (n == capacity)
             return outcome::blocked;
-        std::uint32_t at = head + count;
-        if (at >= capacity)
-            at -= capacity;
-        transfer(place(at), value);
-        set_count(count + 1);
-        publish();
+        put(value, n);
         return outcome::done;
     }
-
     /// Receives to `to` if that needs no waiting.
     [[nodiscard]] WEFT_ALWAYS_INLINE outcome recv_now(void* to, rt::g*& woken) noexcept
     {
-        if (count > 0) {
-            std::byte* const oldest = place(head);
-            transfer(to, oldest);
-            if (kind->destroy != nullptr)
-                drop_moved(oldest);
-            if (++head == capacity)
-                head = 0;
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        if (n != 0) {
+            get(to, n);
             // Who waits to send waited for this place, and comes behind all that are in the buffer.
-            if (node* const n = senders.empty() ? nullptr : senders.take()) {
-                std::uint32_t at = head + count - 1;
-                if (at >= capacity)
-                    at -= capacity;
-                transfer(place(at), n->slot);
-                woken = finish(*n, true);
-            } else {
-                set_count(count - 1);
+            if (node* const w = senders.empty() ? nullptr : senders.take()) {
+                put(w->slot, n - 1);
+                woken = finish(*w, true);
             }
-            publish();
             return outcome::done;
         }
         if (!senders.empty()) {
-            if (node* const n = senders.take()) {
-                transfer(to, n->slot);
-                woken = finish(*n, true);
-                publish();
+            if (node* const w = senders.take()) {
+                transfer(to, w->slot);
+                woken = finish(*w, true);
+                ready.set(!senders.empty(), !receivers.empty());
                 return outcome::done;
             }
             publish();
@@ -184,10 +221,17 @@ struct core : detail::chan_shared {
         return is_closed() ? outcome::closed : outcome::blocked;
     }
 
-    void enqueue(queue& in, node& n) noexcept
+    // Precondition of these: send_now(), or recv_now(), has said blocked. Both queues have somebody only when one
+    // select both sends and receives.
+    void wait_to_send(node& n) noexcept
     {
-        in.push_back(n);
-        publish();
+        senders.push_back(n);
+        ready.set(true, !receivers.empty());
+    }
+    void wait_to_recv(node& n) noexcept
+    {
+        receivers.push_back(n);
+        ready.set(!senders.empty(), true);
     }
     /// Takes `n` out if it is still in.
     void dequeue(queue& from, node& n) noexcept
@@ -202,6 +246,7 @@ struct core : detail::chan_shared {
     void close(rt::g_list& woken) noexcept
     {
         closed_now.store(true, base::memory_order_release);
+        room = 0;
         for (queue* const q : {&receivers, &senders})
             while (node* const n = q->take())
                 woken.push_back(finish(*n, false));
@@ -212,75 +257,87 @@ struct core : detail::chan_shared {
     {
         if (kind->destroy == nullptr)
             return;
-        for (; count > 0; --count) {
-            kind->destroy(place(head));
-            if (++head == capacity)
-                head = 0;
+        for (std::uint32_t n = count.load(base::memory_order_relaxed); n > 0; --n) {
+            kind->destroy(head);
+            step(head);
         }
     }
     /// Tells the waiter of a node that was won how it ended. From the ready() that follows on, its frame is its own.
     [[nodiscard]] static rt::g* finish(const node& n, bool ok) noexcept
     {
         n.of->ok = ok;
-        return n.of->waiter;
+        return n.of->who;
     }
     void publish() noexcept
     {
         const bool closed = is_closed();
-        ready.set(count > 0 || !senders.empty() || closed, count < capacity || !receivers.empty() || closed);
+        const std::uint32_t n = count.load(base::memory_order_relaxed);
+        ready.set(n != 0 || !senders.empty() || closed, n != capacity || !receivers.empty() || closed);
     }
 
 private:
-    [[nodiscard]] std::byte* place(std::uint32_t at) const noexcept { return ring + std::size_t{at} * size; }
-    void set_count(std::uint32_t n) noexcept
+    [[nodiscard]] static transport transport_of(const detail::chan_element& element) noexcept
     {
-        count = n;
-        counted.store(n, base::memory_order_relaxed);
+        if (element.move != nullptr)
+            return transport::function;
+        if (element.size == sizeof(std::uint64_t))
+            return transport::eight_bytes;
+        return element.size == sizeof(std::uint32_t) ? transport::four_bytes : transport::bytes;
     }
     WEFT_ALWAYS_INLINE void transfer(void* to, void* from) const noexcept
     {
-        if (move != nullptr)
-            move(to, from);
-        else if (size == sizeof(std::uint64_t))
-            std::memcpy(to, from, sizeof(std::uint64_t));
-        else
-            std::memcpy(to, from, size);
+        switch (by) {
+            case transport::eight_bytes:
+                std::memcpy(to, from, sizeof(std::uint64_t));
+                break;
+            case transport::four_bytes:
+                std::memcpy(to, from, sizeof(std::uint32_t));
+                break;
+            case transport::bytes:
+                std::memcpy(to, from, size);
+                break;
+            case transport::function:
+                kind->move(to, from);
+                break;
+        }
     }
-    /// Ends the life of what an element was moved from. A box's pointer has no life of its own.
-    void drop_moved(std::byte* at) const noexcept
+    WEFT_ALWAYS_INLINE void step(std::byte*& place) const noexcept
     {
-        if (move != nullptr)
-            kind->destroy(at);
+        std::byte* const next = place + size;
+        place = next == ring_end ? ring : next;
+    }
+    /// `n` elements are in the ring, and there is room.
+    WEFT_ALWAYS_INLINE void put(void* value, std::uint32_t n) noexcept
+    {
+        transfer(tail, value);
+        step(tail);
+        count.store(n + 1, base::memory_order_relaxed);
+        if (n == 0 || n + 1 == capacity)
+            ready.set(true, n + 1 != capacity);
+    }
+    /// `n` elements are in the ring, and n > 0.
+    WEFT_ALWAYS_INLINE void get(void* to, std::uint32_t n) noexcept
+    {
+        transfer(to, head);
+        if (by == transport::function && kind->destroy != nullptr)  // a box's pointer has no life of its own
+            kind->destroy(head);
+        step(head);
+        count.store(n - 1, base::memory_order_relaxed);
+        if (n == 1 || n == capacity)
+            ready.set(n != 1 || is_closed(), true);
     }
 };
 
-/// begin_section(), for a call that may wait: throws std::bad_alloc on a plain thread without memory.
-[[nodiscard]] WEFT_ALWAYS_INLINE rt::m* begin()
+/// Readies a goroutine or a thread.
+WEFT_ALWAYS_INLINE void ready_one(rt::m* self, rt::g* woken) noexcept
 {
-    rt::m* const self = rt::begin_section();
-    if (self == nullptr) [[unlikely]]
-        (void)rt::current();
-    return self;
-}
-/// Readies `woken`, if anybody, and ends the section.
-WEFT_ALWAYS_INLINE void end(rt::m* self, rt::g* woken) noexcept
-{
-    if (woken == nullptr) {
-        rt::end_section(self);
-    } else if (self == nullptr || (woken->flags & rt::g::a_thread) != 0) [[unlikely]] {
-        rt::end_section(self);
+    if (self == nullptr || (woken->flags & rt::g::a_thread) != 0) [[unlikely]] {
         rt::ready(woken);
-    } else {
-        rt::ready_inside(*self, woken);
-        rt::leave(*self);
+        return;
     }
+    rt::enter(*self);
+    rt::ready_inside(*self, woken);
+    rt::leave(*self);
 }
-/// Who waits; after begin().
-[[nodiscard]] WEFT_ALWAYS_INLINE rt::g* caller(const rt::m* self) noexcept
-{
-    return self != nullptr ? self->current : rt::current();
-}
-/// For rt::timer: the deadline of a wait.
-rt::g* expire(rt::timer& alarm) noexcept;
 
 }  // namespace weft::chans

@@ -6,7 +6,7 @@
 //   2  None ready: the default case is chosen if the words have not changed since (readiness.hpp: then there was a
 //   moment
 //      at which none was ready). A deadline that has passed is chosen.
-//   3  Lock all channels, in the order of their addresses; try all cases once more, in random order.
+//   3  Lock all channels, in the order of their addresses; of those that are ready now choose one.
 //   4  Queue a node on each channel, park, and unlock them all after the switch.
 //   5  Woken: whoever won has taken one node out and moved the value. Take out the others.
 //
@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <memory>
 
 #include "chan/core.hpp"
@@ -24,23 +25,16 @@ namespace weft {
 
 namespace chans {
 
-rt::g* expire(rt::timer& alarm) noexcept
-{
-    auto& self = static_cast<wait&>(rt::deadline_wait::of_alarm(alarm));
-    if (!self.win(wait::by_deadline))
-        return nullptr;
-    self.timed_out = true;
-    return self.waiter;
-}
-
 namespace {
 
 using detail::select_case;
 using cases_view = std::span<select_case>;
 
+static_assert(static_cast<std::uint32_t>(select_case::kind::recv) == readiness::can_recv &&
+              static_cast<std::uint32_t>(select_case::kind::send) == readiness::can_send);
 [[nodiscard]] std::uint32_t bit_of(const select_case& sc) noexcept
 {
-    return sc.what == select_case::kind::recv ? readiness::can_recv : readiness::can_send;
+    return static_cast<std::uint32_t>(sc.what);
 }
 [[nodiscard]] queue& queue_of(const select_case& sc) noexcept
 {
@@ -48,121 +42,155 @@ using cases_view = std::span<select_case>;
     return sc.what == select_case::kind::recv ? c.receivers : c.senders;
 }
 /// Under the channel's lock.
-[[nodiscard]] outcome attempt(const select_case& sc, rt::g*& woken) noexcept
+[[nodiscard]] WEFT_NOINLINE outcome attempt(const select_case& sc, rt::g*& woken) noexcept
 {
     core& c = core::of(sc.c);
     return sc.what == select_case::kind::recv ? c.recv_now(sc.slot, woken) : c.send_now(sc.slot, woken);
 }
 
-/// A selecting call, with room for `Most` cases.
-template <std::size_t Most>
-class selection : public wait {
-public:
-    explicit selection(cases_view cases) noexcept : cases_(cases) {}
-    selection(const selection&) = delete;
-    selection& operator=(const selection&) = delete;
+/// Nothing was chosen yet.
+constexpr std::size_t none = static_cast<std::size_t>(-3);
 
-    std::size_t run(std::chrono::nanoseconds deadline, bool has_default)
+/// Steps 1 and 2, for up to 64 cases.
+class attempts {
+public:
+    static constexpr std::size_t most = 64;
+
+    explicit attempts(cases_view cases) noexcept : cases_(cases) {}
+
+    std::size_t run(bool has_default) noexcept
     {
         for (;;) {
-            std::uint32_t seen = 0;
-            const std::size_t ready = look(seen);
-            if (ready > 0) {
-                if (const std::size_t won = try_ready(ready); won != none)
+            look();
+            while (ready_ != 0)
+                if (const std::size_t won = try_one(); won != none)
                     return won;
-            } else if (!has_default) {
-                break;
-            } else if (unchanged(seen)) {
-                return detail::select_default;
+            if (none_ready_) {
+                if (!has_default)
+                    return none;
+                if (unchanged())
+                    return detail::select_default;
             }
         }
-        if (deadline != detail::no_deadline && deadline <= clock::now().time_since_epoch())
-            return detail::select_timeout;
-        return wait_for_one(deadline);
     }
 
 private:
-    static constexpr std::size_t none = static_cast<std::size_t>(-3);
-
-    /// Step 1. Fills order_ with the ready cases; `seen`: the sum of the rises of all words, for unchanged().
-    std::size_t look(std::uint32_t& seen) noexcept
+    WEFT_ALWAYS_INLINE void look() noexcept
     {
-        std::size_t ready = 0;
+        ready_ = 0;
+        changes_ = 0;
         for (std::size_t i = 0; i < cases_.size(); ++i) {
             const select_case& sc = cases_[i];
-            if (sc.c == nullptr)
+            if (sc.c == nullptr) [[unlikely]]
                 continue;
             const std::uint32_t word = core::of(sc.c).ready.read();
-            seen += readiness::rises(word);
-            if ((word & bit_of(sc)) != 0)
-                order_[ready++] = static_cast<index>(i);
+            changes_ += readiness::changes(word);
+            ready_ |= static_cast<std::uint64_t>((word & bit_of(sc)) != 0) << i;
         }
-        return ready;
+        none_ready_ = ready_ == 0;
     }
-    /// Whether no bit of any word has risen since: the numbers only grow, so their sum is as good as all of them.
-    [[nodiscard]] bool unchanged(std::uint32_t seen) const noexcept
+    /// Whether no bit of any word has changed since: the numbers only grow, so their sum is as good as all of them.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool unchanged() const noexcept
     {
+        std::uint32_t now = 0;
         for (const select_case& sc : cases_)
-            if (sc.c != nullptr)
-                seen -= readiness::rises(core::of(sc.c).ready.read());
-        return seen == 0;
+            if (sc.c != nullptr) [[likely]]
+                now += readiness::changes(core::of(sc.c).ready.read());
+        return now == changes_;
     }
-    std::size_t try_ready(std::size_t ready) noexcept
+    /// Tries one of the ready cases, each with the same chance, and strikes it off.
+    std::size_t try_one() noexcept
     {
-        rt::m* const self = rt::begin_section();
-        while (ready > 0) {
-            const std::size_t at = ready == 1 ? 0 : rt::random_below(self, static_cast<std::uint32_t>(ready));
-            const index i = order_[at];
-            order_[at] = order_[--ready];
-            select_case& sc = cases_[i];
-            core& c = core::of(sc.c);
-            c.lock.lock(self);
-            rt::g* woken = nullptr;
-            const outcome o = attempt(sc, woken);
-            c.lock.unlock();
-            if (o != outcome::blocked) {
-                sc.ok = o == outcome::done;
-                end(self, woken);
-                return i;
-            }
-        }
-        rt::end_section(self);
-        return none;
+        rt::m* const self = rt::this_m();
+        std::uint64_t left = ready_;
+        if ((left & (left - 1)) != 0)
+            for (auto skip = rt::random_below(self, static_cast<std::uint32_t>(std::popcount(left))); skip > 0; --skip)
+                left &= left - 1;
+        const auto i = static_cast<std::size_t>(std::countr_zero(left));
+        ready_ &= ~(std::uint64_t{1} << i);
+        select_case& sc = cases_[i];
+        core& c = core::of(sc.c);
+        c.lock.lock(self);
+        rt::g* woken = nullptr;
+        const outcome o = attempt(sc, woken);
+        c.lock.unlock();
+        if (o == outcome::blocked)
+            return none;
+        sc.ok = o == outcome::done;
+        if (woken != nullptr)
+            ready_one(self, woken);
+        return i;
     }
 
-    std::size_t wait_for_one(std::chrono::nanoseconds deadline)
+    cases_view cases_;
+    std::uint64_t ready_ = 0;  ///< a bit for each case that looked ready and was not tried since
+    std::uint32_t changes_ = 0;
+    bool none_ready_ = false;
+};
+
+/// Steps 3 to 5, with room for `Most` cases.
+template <std::size_t Most>
+class selection : public timed_wait {
+public:
+    explicit selection(cases_view cases) : cases_(cases)
+    {
+        if constexpr (Most > small) {
+            order_.reset(new index[cases.size()]);
+            nodes_.reset(new node[cases.size()]);
+        }
+    }
+    selection(const selection&) = delete;
+    selection& operator=(const selection&) = delete;
+
+    /// `may_wait` false: `none` when nothing is ready.
+    std::size_t run(std::chrono::nanoseconds deadline, bool may_wait)
     {
         sort_by_address();
-        rt::m* const self = begin();
+        (void)rt::current();  // may throw on a plain thread: before anything is locked
+        rt::m* const self = rt::begin_section();
         lock_all(self);
         rt::g* woken = nullptr;
         if (const std::size_t won = try_locked(self, woken); won != none) {
             unlock_all();
-            end(self, woken);
+            rt::end_section(self);
+            if (woken != nullptr)
+                ready_one(self, woken);
             return won;
         }
-        waiter = caller(self);
-        for (std::size_t i = 0; i < used_; ++i) {
-            const index at = order_[i];
-            node& n = nodes_[at];
-            n.of = this;
-            n.slot = cases_[at].slot;
-            n.index = at;
-            core::of(cases_[at].c).enqueue(queue_of(cases_[at]), n);
+        if (!may_wait) {
+            unlock_all();
+            rt::end_section(self);
+            return none;
         }
+        who = self != nullptr ? self->current : rt::current();
+        for (std::size_t i = 0; i < used_; ++i)
+            enqueue(order_[i]);
         if (deadline == detail::no_deadline) {
-            rt::park_inside(self, waiter, &unlock_commit, this, rt::wait_reason::select);
+            rt::park_inside(self, who, &unlock_commit, this, rt::wait_reason::select);
         } else {
-            alarm.when = deadline.count();
-            alarm.expire = &expire;
-            publish = [](rt::deadline_wait& w) noexcept
-            {
-                static_cast<selection&>(w).unlock_all();
-                return true;
-            };
+            arm(who, deadline, &unlock_published);
             (void)rt::park_until_inside(self, *this, rt::wait_reason::select);
         }
         return woken_by();
+    }
+
+private:
+    static constexpr std::size_t small = 16;
+    using index = std::conditional_t<Most <= small, std::uint8_t, std::uint32_t>;
+    template <class T>
+    using room = std::conditional_t<Most <= small, std::array<T, Most>, std::unique_ptr<T[]>>;
+
+    void enqueue(index at) noexcept
+    {
+        const select_case& sc = cases_[at];
+        node& n = nodes_[at];
+        n.of = this;
+        n.slot = sc.slot;
+        n.index = at;
+        if (sc.what == select_case::kind::recv)
+            core::of(sc.c).wait_to_recv(n);
+        else
+            core::of(sc.c).wait_to_send(n);
     }
     std::size_t woken_by() noexcept
     {
@@ -173,11 +201,9 @@ private:
             if (at == by || !n.queued.load(base::memory_order_acquire))  // pairs with queue::remove()
                 continue;
             core& c = core::of(cases_[at].c);
-            rt::m* const self = rt::begin_section();
-            c.lock.lock(self);
+            c.lock.lock(rt::this_m());
             c.dequeue(queue_of(cases_[at]), n);
             c.lock.unlock();
-            rt::end_section(self);
         }
         if (by == wait::by_deadline)
             return detail::select_timeout;
@@ -227,17 +253,34 @@ private:
     /// Step 3.
     std::size_t try_locked(rt::m* self, rt::g*& woken) noexcept
     {
-        if (used_ == 0)
-            return none;
-        const std::size_t first = rt::random_below(self, static_cast<std::uint32_t>(used_));
-        for (std::size_t k = 0; k < used_; ++k) {
-            const index i = order_[(first + k) % used_];
-            if (const outcome o = attempt(cases_[i], woken); o != outcome::blocked) {
-                cases_[i].ok = o == outcome::done;
-                return i;
+        for (std::uint32_t ready = count_ready(); ready > 0; ready = count_ready()) {
+            select_case& sc = cases_[nth_ready(ready == 1 ? 0 : rt::random_below(self, ready))];
+            // Blocked: only waiters that were won already; they are out of the queue now, and the case is not ready.
+            if (const outcome o = attempt(sc, woken); o != outcome::blocked) {
+                sc.ok = o == outcome::done;
+                return static_cast<std::size_t>(&sc - cases_.data());
             }
         }
         return none;
+    }
+    [[nodiscard]] bool is_ready(std::size_t i) const noexcept
+    {
+        const select_case& sc = cases_[order_[i]];
+        return (core::of(sc.c).ready.read() & bit_of(sc)) != 0;
+    }
+    [[nodiscard]] std::uint32_t count_ready() const noexcept
+    {
+        std::uint32_t n = 0;
+        for (std::size_t i = 0; i < used_; ++i)
+            n += is_ready(i) ? 1U : 0U;
+        return n;
+    }
+    [[nodiscard]] std::size_t nth_ready(std::uint32_t n) const noexcept
+    {
+        std::size_t i = 0;
+        while (!is_ready(i) || n-- > 0)
+            ++i;
+        return order_[i];
     }
     static bool unlock_commit(rt::g*, void* self) noexcept
     {
@@ -245,23 +288,16 @@ private:
         return true;
     }
 
-    static constexpr std::size_t small = 16;
-    using index = std::conditional_t<Most <= small, std::uint8_t, std::uint32_t>;
-    template <class T>
-    using room = std::conditional_t<Most <= small, std::array<T, Most>, std::unique_ptr<T[]>>;
-    template <class T>
-    static room<T> make_room(std::size_t n)
+    static bool unlock_published(rt::deadline_wait& self) noexcept
     {
-        if constexpr (Most > small)
-            return std::unique_ptr<T[]>(new T[n]);
-        else
-            return {};
+        static_cast<selection&>(self).unlock_all();
+        return true;
     }
 
     cases_view cases_;
-    std::size_t used_ = 0;  ///< of order_, from sort_by_address() on
-    room<index> order_ = make_room<index>(cases_.size());
-    room<node> nodes_ = make_room<node>(cases_.size());
+    std::size_t used_ = 0;  ///< of order_
+    room<index> order_;     ///< the cases with a channel, by the addresses of their channels
+    room<node> nodes_;
 };
 
 }  // namespace
@@ -271,11 +307,25 @@ namespace detail {
 
 std::size_t select_run(std::span<select_case> cases, std::chrono::nanoseconds deadline, bool has_default)
 {
-    if (cases.size() <= 4)
-        return chans::selection<4>(cases).run(deadline, has_default);
-    if (cases.size() <= 16)
-        return chans::selection<16>(cases).run(deadline, has_default);
-    return chans::selection<static_cast<std::size_t>(-1)>(cases).run(deadline, has_default);
+    using chans::selection;
+    const bool few = cases.size() <= chans::attempts::most;
+    if (few) [[likely]]
+        if (const std::size_t won = chans::attempts(cases).run(has_default); won != chans::none)
+            return won;
+    const bool late = deadline != no_deadline && deadline <= clock::now().time_since_epoch();
+    const bool may_wait = !has_default && !late;
+    std::size_t won = chans::none;
+    if (!few)
+        won = selection<static_cast<std::size_t>(-1)>(cases).run(deadline, may_wait);
+    else if (may_wait && cases.size() <= 4)
+        won = selection<4>(cases).run(deadline, true);
+    else if (may_wait && cases.size() <= 16)
+        won = selection<16>(cases).run(deadline, true);
+    else if (may_wait)
+        won = selection<static_cast<std::size_t>(-1)>(cases).run(deadline, true);
+    if (won != chans::none)
+        return won;
+    return has_default ? select_default : select_timeout;
 }
 
 }  // namespace detail

@@ -1,26 +1,37 @@
 // biased_lock: a lock for short sections that costs the M that uses it most no locked instruction.
 //
-// Two ways to hold it. An M that it is biased to writes `held_`, a word of its own, and checks that it still is: an
-// asymmetric Dekker as in claim.hpp. Everybody else takes `word_` and, if it is biased, revokes that first and waits
+// Two ways to hold it. An M that it is biased to writes a word of its own, `held_[turn]`, and checks that it still is:
+// an asymmetric Dekker as in claim.hpp. Everybody else takes `word_` and, if it is biased, revokes that first and waits
 // until the M is out. So never both at once.
 //
-//   owner (the M in bias_)                  other
-//   B1 held_ = 1                            R1 word_.lock()
-//   B2 light barrier                        R2 bias_ = null
-//   B3 bias_ == me? else held_ = 0, R1      R3 heavy barrier
-//   B4 ... section ...                      R4 until held_ == 0
-//   B5 held_ = 0 (release)                  R5 ... section ...; word_.unlock()
+//   owner (the M in bias_, with its turn)   other
+//   B1 held_[turn] = 1                      R1 word_.lock()
+//   B2 compiler barrier                     R2 bias_ = nobody
+//   B3 bias_ as before? else                R3 heavy barrier
+//      held_[turn] = 0, R1                  R4 until held_[turn_] == 0; by_word_ = true
+//   B4 ... section ...                      R5 ... section ...; by_word_ = false
+//   B5 held_[turn_] = 0 (release)           R6 word_.unlock()
 //
-// Exclusion: after R3 either B3 comes later and sees null, or B1 is visible to R4. Only the holder of word_ writes
-// bias_, and only its own M into it, before it lets word_ go. An M stands for whatever runs on it: between lock and
-// unlock nothing may move to another thread (parking with it held is fine: unlock() then runs on the same M, after the
-// switch).
+// Exclusion: after R3 either B3 comes later and sees nobody, or B1 is visible to R4. Only the holder of word_ writes
+// bias_, and only its own M into it, before it lets word_ go.
 //
-// It becomes biased after `patience_` sections in a row by the same M, and each revocation makes it four times as
-// patient: two Ms in turns soon cost what a plain lock does. Source of the idea: Kawachiya, Koseki, Onodera, "Lock
+// An M may be late: it saw its bias, was stopped, and goes on with B1 when others have been biased or are inside by the
+// word. Hence
+//   - each bias has a turn, a word in held_ that no earlier one had: what late Ms write there nobody looks at. With the
+//     last turn revoked it stays a plain lock, whose word would be its cheapest way by then;
+//   - unlock() goes by by_word_ and turn_, which are written inside sections only, and not by what held_ says.
+//
+// An M stands for whatever runs on it: between lock and unlock nothing may move to another thread (parking with it held
+// is fine: unlock() then runs on the same M, after the switch).
+//
+// It becomes biased after `patience` sections in a row by the same M, and each turn is four times as patient as the one
+// before: two Ms in turns soon cost what a plain lock does. Source of the idea: Kawachiya, Koseki, Onodera, "Lock
 // Reservation" (OOPSLA 2002); Dice, Moir, Scherer, "Quickly Reacquirable Locks" (2003).
+//
+// Where the kernel has no membarrier(2) it is never biased.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "base/atomic.hpp"
@@ -42,61 +53,82 @@ public:
     /// `self`: the caller's M; null on a plain thread.
     WEFT_ALWAYS_INLINE void lock(const m* self) noexcept
     {
-        if (self != nullptr && bias_.load(base::memory_order_relaxed) == self) [[likely]] {
-            held_.store(1, base::memory_order_relaxed);
-            base::light_barrier();
-            if (bias_.load(base::memory_order_relaxed) == self) [[likely]]
-                return;
-            held_.store(0, base::memory_order_release);
+        if (!try_lock_biased(self))
+            lock_slow(self);
+    }
+    /// The cheap way alone; false: lock_slow() is next.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool try_lock_biased(const m* self) noexcept
+    {
+        const std::uintptr_t bias = bias_.load(base::memory_order_relaxed);
+        const std::uintptr_t turn = bias - number(self);
+        if (turn >= turns) [[unlikely]]
+            return false;
+        held_[turn].store(1, base::memory_order_relaxed);
+        base::light_compiler_barrier();
+        if (bias_.load(base::memory_order_relaxed) == bias) [[likely]]
+            return true;
+        held_[turn].store(0, base::memory_order_release);  // for R4: what this M did inside before
+        return false;
+    }
+    WEFT_NOINLINE void lock_slow(const m* self) noexcept
+    {
+        word_.lock();
+        if (bias_.load(base::memory_order_relaxed) != nobody)
+            revoke();
+        by_word_ = true;
+        if (self == nullptr || self != last_) {
+            last_ = self;
+            in_a_row_ = 0;
+        } else if (next_turn_ < turns && sys::has_membarrier() && ++in_a_row_ >= first_patience << (2 * next_turn_)) {
+            in_a_row_ = 0;
+            turn_ = next_turn_++;
+            bias_.store(number(self) + turn_, base::memory_order_relaxed);  // from the next lock() on
         }
-        lock_slow(self);
     }
     /// By the M or thread that has locked it.
     WEFT_ALWAYS_INLINE void unlock() noexcept
     {
-        if (held_.load(base::memory_order_relaxed) != 0) [[likely]]
-            held_.store(0, base::memory_order_release);
-        else
+        if (!by_word_) [[likely]] {
+            held_[turn_].store(0, base::memory_order_release);
+        } else {
+            by_word_ = false;
             word_.unlock();
-    }
-
-private:
-    static constexpr std::uint32_t first_patience = 16;
-    static constexpr std::uint32_t most_patience = 1U << 30;
-
-    WEFT_NOINLINE void lock_slow(const m* self) noexcept
-    {
-        word_.lock();
-        if (bias_.load(base::memory_order_relaxed) != nullptr)
-            revoke();
-        if (self == nullptr || self != last_) {
-            last_ = self;
-            in_a_row_ = 0;
-        } else if (++in_a_row_ >= patience_) {
-            in_a_row_ = 0;
-            bias_.store(self, base::memory_order_relaxed);  // from the next lock() on
         }
     }
+
+    /// After try_lock_biased().
+    WEFT_ALWAYS_INLINE void unlock_biased() noexcept { held_[turn_].store(0, base::memory_order_release); }
+
+private:
+    static constexpr std::uint8_t turns = 12;
+    static constexpr std::uint32_t first_patience = 16;
+    static constexpr std::uintptr_t nobody = ~std::uintptr_t{0};  ///< minus an M's address, or minus 0: no turn
+
+    [[nodiscard]] static std::uintptr_t number(const m* who) noexcept { return reinterpret_cast<std::uintptr_t>(who); }
+
     void revoke() noexcept
     {
-        bias_.store(nullptr, base::memory_order_relaxed);
+        bias_.store(nobody, base::memory_order_relaxed);
         sys::heavy_barrier();
         constexpr int spins = 200;
-        for (int i = 0; held_.load(base::memory_order_acquire) != 0; ++i) {  // pairs with unlock()
+        for (int i = 0; held_[turn_].load(base::memory_order_acquire) != 0; ++i) {  // pairs with unlock()
             if (i < spins)
                 base::pause();
             else
                 sys::yield_thread();
         }
-        patience_ = patience_ < most_patience ? patience_ * 4 : most_patience;
     }
 
-    base::atomic<const m*> bias_{nullptr};  ///< written under word_
-    base::atomic<std::uint32_t> held_{0};   ///< by the M in bias_
+    base::atomic<std::uintptr_t> bias_{nobody};             ///< the M's address plus its turn; written under word_
+    std::array<base::atomic<std::uint8_t>, turns> held_{};  ///< each by the M that had that turn
     sys::lock_word word_;
-    const m* last_ = nullptr;                  ///< under word_: who locked it last that way
-    std::uint32_t in_a_row_ = 0;               ///< under word_
-    std::uint32_t patience_ = first_patience;  ///< under word_
+    // -- by who is inside
+    bool by_word_ = false;   ///< it holds word_
+    std::uint8_t turn_ = 0;  ///< the latest
+    std::uint8_t next_turn_ = 0;
+    std::uint32_t in_a_row_ = 0;  ///< sections of last_'s, by the word
+    const m* last_ = nullptr;     ///< who was the last inside by the word
 };
+static_assert(sizeof(biased_lock) == 40);
 
 }  // namespace weft::rt

@@ -195,7 +195,7 @@ bool runtime_stopped() noexcept
     return rt::sched.stopping.load(base::memory_order_relaxed);
 }
 
-run_scope::run_scope(const options& opt)
+run_scope::run_scope(const options& opt) : watched_(opt.detect_deadlock)
 {
     if (rt::on_goroutine())
         throw std::logic_error(
@@ -205,10 +205,16 @@ run_scope::run_scope(const options& opt)
     rt::ensure_started(opt);
     if (opt.procs > 0)
         rt::set_procs(opt.procs);
+    if (!watched_)
+        rt::sched.runs_unwatched.fetch_add(1, base::memory_order_relaxed);
+    rt::sched.runs.fetch_add(1, base::memory_order_relaxed);
 }
 
 run_scope::~run_scope()
 {
+    rt::sched.runs.fetch_sub(1, base::memory_order_relaxed);
+    if (!watched_)
+        rt::sched.runs_unwatched.fetch_sub(1, base::memory_order_relaxed);
     static base::atomic<int> registrations{0};
     constexpr int most =
         64;  // each costs memory for good; programs that call run() that often keep nothing static in it

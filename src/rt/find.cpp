@@ -93,17 +93,6 @@ bool fire_all_timers(m& self, std::int64_t now) noexcept
     return any;
 }
 
-std::int64_t earliest_timer() noexcept
-{
-    std::int64_t earliest = never;
-    const std::uint32_t made = sched.made.load(base::memory_order_acquire);
-    for (std::uint32_t i = 0; i < made; ++i) {
-        const std::int64_t at = sched.at(i).timers.earliest();
-        earliest = at < earliest ? at : earliest;
-    }
-    return earliest;
-}
-
 /// F: the M has found work and stops looking for it; whoever has skipped a wake-up because of us is made good for.
 void found(m& self) noexcept
 {
@@ -131,16 +120,41 @@ bool take_p_back(m& self) noexcept
     return true;
 }
 
-/// Sleeps until the M has a P, or (as the timekeeper) a timer is due. Precondition: listed. True: it has a P.
-bool sleep_until_given(m& self) noexcept
+/// How an M sleeps when nothing says until when: without a limit, or, as the one that watches for a deadlock, looking
+/// at times; docs/design/deadlock.md.
+class watch {
+public:
+    explicit watch(bool on) noexcept : nap_(on ? shortest : 0) {}
+
+    /// Sleeps while the M's note says so, for a while at the most.
+    void sleep(m& self) noexcept
+    {
+        if (nap_ == 0) {
+            sys::futex_wait(self.note, m::asleep);
+            return;
+        }
+        if (sys::futex_wait_until(self.note, m::asleep, sys::monotonic_now() + nap_))
+            return;
+        nap_ = look_for_deadlock(self) == outlook::unknown ? std::min(nap_ * 2, longest) : 0;
+    }
+
+private:
+    // ns. Short enough for a person who waits for the report; long against the pauses of a program that goes on.
+    static constexpr std::int64_t shortest = 10'000'000;
+    static constexpr std::int64_t longest = 5'000'000'000;
+    std::int64_t nap_;
+};
+
+/// Sleeps until the M has a P; as the timekeeper it takes one when a timer is due. Precondition: listed.
+void sleep_until_given(m& self, watch& watching) noexcept
 {
     for (;;) {
         if (self.note.load(base::memory_order_acquire) == m::awake) {
             self.note.store(m::asleep, base::memory_order_relaxed);
-            return true;
+            return;
         }
         if (sched.timekeeper.load(base::memory_order_relaxed) != &self) {
-            sys::futex_wait(self.note, m::asleep);
+            watching.sleep(self);
             continue;
         }
         // K1 announce; K2 heavy barrier; K3 look. A timer armed after K3 sees the announcement (wake_timekeeper).
@@ -152,12 +166,12 @@ bool sleep_until_given(m& self) noexcept
         const std::int64_t until = earliest_timer();
         sched.keeper_until.store(until, base::memory_order_relaxed);
         if (until == never)
-            sys::futex_wait(self.note, m::asleep);
+            watching.sleep(self);
         else if (until <= sys::monotonic_now() || !sys::futex_wait_until(self.note, m::asleep, until)) {
             sched.lock.lock();
             if (self.listed && take_p_back(self)) {
                 sched.lock.unlock();
-                return true;
+                return;
             }
             sched.lock.unlock();
             // Every P is busy, and looks after timers itself (next_fair). Those that do not, for a while, sysmon
@@ -192,10 +206,11 @@ void go_idle(m& self) noexcept
     self.spinning = false;
     self.wasted_steals = 0;
     list_idle_m(self);
+    watch watching(must_watch());
     sched.lock.unlock();
     if (unpaid) {
         leave_spin_to_sysmon();
-        (void)sleep_until_given(self);
+        sleep_until_given(self, watching);
         return;
     }
     sys::heavy_barrier();  // S2
@@ -206,7 +221,7 @@ void go_idle(m& self) noexcept
         if (back)
             return;
     }
-    (void)sleep_until_given(self);  // S4
+    sleep_until_given(self, watching);  // S4
 }
 
 /// What is not on the P of `self`.
@@ -245,19 +260,31 @@ bool any_work() noexcept
     return false;
 }
 
+std::int64_t earliest_timer() noexcept
+{
+    std::int64_t earliest = never;
+    const std::uint32_t made = sched.made.load(base::memory_order_acquire);
+    for (std::uint32_t i = 0; i < made; ++i) {
+        const std::int64_t at = sched.at(i).timers.earliest();
+        earliest = at < earliest ? at : earliest;
+    }
+    return earliest;
+}
+
 void sleep_without_p(m& self) noexcept
 {
     sched.lock.lock();
     list_idle_m(self);
+    watch watching(must_watch());
     sched.lock.unlock();
-    (void)sleep_until_given(self);
+    sleep_until_given(self, watching);
 }
 
 g* wait_locked(m& self) noexcept
 {
-    give_p_away(self);
+    watch watching(give_p_away(self));
     while (self.note.load(base::memory_order_acquire) != m::awake)
-        sys::futex_wait(self.note, m::asleep);
+        watching.sleep(self);
     self.note.store(m::asleep, base::memory_order_relaxed);
     own_p(self, *self.handed_proc);
     return self.handed;

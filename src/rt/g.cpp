@@ -1,11 +1,19 @@
 #include "rt/g.hpp"
 
+#include <array>
+
 #include "rt/region.hpp"
 #include "sys/lock.hpp"
 
 namespace weft::rt {
 
 namespace {
+
+/// Control blocks side by side.
+struct row {
+    g* first;
+    g* end;
+};
 
 // Lock order: leaf.
 struct {
@@ -17,6 +25,8 @@ struct {
     region small{std::size_t{256} << 10, std::size_t{1} << 20, sys::pages::small};  // guarded by lock
     region large{std::size_t{4} << 20, std::size_t{1} << 36, sys::pages::huge};     // guarded by lock
     base::counter bytes;                                                            // written under lock
+    std::array<row, 128> rows{};                                                    // guarded by lock
+    std::size_t row_count = 0;                                                      // guarded by lock
 } pool;
 
 g*& magazine_link(g* first) noexcept
@@ -38,6 +48,20 @@ void push_magazine(g* first) noexcept
     pool.magazines = first;
 }
 
+/// Precondition: pool.lock is held. Regions hand out neighbours until a reservation is used up, and those grow, so
+/// there are a few dozen rows; beyond the table's end they are left out of reports.
+void note_row(g* first, std::uint32_t count) noexcept
+{
+    for (std::size_t i = pool.row_count; i-- > 0;) {
+        if (pool.rows[i].end == first) {
+            pool.rows[i].end += count;
+            return;
+        }
+    }
+    if (pool.row_count < pool.rows.size())
+        pool.rows[pool.row_count++] = row{first, first + count};
+}
+
 constexpr std::uint64_t small_limit = std::uint64_t{2} << 20;
 
 /// `count` Gs in a row. Precondition: pool.lock is held.
@@ -49,8 +73,10 @@ g* carve(std::uint32_t count) noexcept
         at = pool.small.carve(bytes, base::page_size);
     if (at == nullptr)
         at = pool.large.carve(bytes, std::size_t{2} << 20);
-    if (at != nullptr)
+    if (at != nullptr) {
         pool.bytes.add(bytes);
+        note_row(static_cast<g*>(at), count);
+    }
     return static_cast<g*>(at);
 }
 
@@ -111,6 +137,17 @@ void give_global_g(g* item) noexcept
     item->next = pool.singles;
     pool.singles = item;
     pool.lock.unlock();
+}
+
+void for_each_g(void (*visit)(g&, void*) noexcept, void* argument) noexcept
+{
+    pool.lock.lock();
+    const std::array<row, 128> rows = pool.rows;
+    const std::size_t n = pool.row_count;
+    pool.lock.unlock();
+    for (std::size_t i = 0; i < n; ++i)
+        for (g* item = rows[i].first; item != rows[i].end; ++item)
+            visit(*item, argument);
 }
 
 std::uint64_t g_bytes() noexcept

@@ -11,32 +11,20 @@
 #include "base/atomic.hpp"
 #include "base/check.hpp"
 #include "base/cpu.hpp"
+#include "rt/wait_reason.hpp"
 #include "sys/context.hpp"
 #include "weft/detail/task.hpp"
 
 namespace weft::rt {
 
 struct m;
+struct bubble_member;
 
 enum class g_state : std::uint8_t {
     dead,      ///< in a free list, never used, or not started yet: whoever holds the pointer owns it
     runnable,  ///< in exactly one run queue (runnext, a P's rings, the global queue): the queue's owner owns it
     running,   ///< curg of one M
     waiting,   ///< parked: owned by what it waits on; whoever takes its waiter makes it runnable
-};
-
-enum class wait_reason : std::uint8_t {
-    none,
-    future,
-    mutex,
-    wait_group,
-    sleep,
-    locked,
-    chan_send,
-    chan_recv,
-    select,
-    for_ever,
-    group
 };
 
 class local_values;
@@ -49,11 +37,13 @@ struct g_extra {
 
 struct alignas(base::cache_line) g {
     enum : std::uint8_t {
-        no_stack = 1,  ///< has not run yet: needs a stack first
-        locked = 2,    ///< lock_thread() is on: runs on `home` alone
-        a_thread = 4,  ///< stands for a plain thread; never in a run queue
-        pinned = 8,    ///< attr::pinned: locks itself before its function begins
-        kept = 16,     ///< detail::storage_life::kept
+        no_stack = 1,   ///< has not run yet: needs a stack first
+        locked = 2,     ///< lock_thread() is on: runs on `home` alone
+        a_thread = 4,   ///< stands for a plain thread; never in a run queue
+        pinned = 8,     ///< attr::pinned: locks itself before its function begins
+        kept = 16,      ///< detail::storage_life::kept
+        bubbled = 32,   ///< belongs to a bubble: `member` is set (bubble.hpp)
+        explored = 64,  ///< and to one whose order of running is drawn
     };
 
     sys::context ctx;               ///< valid while not running
@@ -64,7 +54,7 @@ struct alignas(base::cache_line) g {
     base::atomic<g_state> state;    ///< changed by move_to() alone
     std::uint8_t flags;             ///< by the owner (see g_state)
     std::uint8_t stack_class;       ///< rt/stack.hpp
-    base::atomic<wait_reason> why;  ///< while waiting; for reports
+    base::atomic<wait_reason> why;  ///< while waiting; of a plain thread `none` when it waits with a deadline
     std::uint32_t lock_depth;       ///< lock_thread() calls not yet undone; by the goroutine itself
     // -- second cache line
     const void* started_at;             ///< code address of the go()
@@ -73,7 +63,7 @@ struct alignas(base::cache_line) g {
     void* fiber;                        ///< TSan's
     std::uint8_t resume_note;           ///< what the waker tells the sleeper, e.g. that its deadline has passed
     base::atomic<std::uint32_t> awake;  ///< a_thread: futex word, 1 = readied
-    void* reserved;
+    bubble_member* member;              ///< while `bubbled`
     alignas(std::max_align_t) std::byte storage[detail::inline_closure_bytes];
 
     /// The one place where states change. `from` is what the caller knows it to be.
@@ -142,5 +132,9 @@ void give_global_g(g* item) noexcept;
 
 /// Memory of all slabs handed out so far, in bytes.
 [[nodiscard]] std::uint64_t g_bytes() noexcept;
+
+/// Calls `visit` with every control block there is, in use or not, in the order of their addresses in each slab. What
+/// they say is for the caller to judge: nothing stops meanwhile.
+void for_each_g(void (*visit)(g&, void*) noexcept, void* argument) noexcept;
 
 }  // namespace weft::rt

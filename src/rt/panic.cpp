@@ -98,6 +98,14 @@ bool on_fault(std::uintptr_t address, std::uintptr_t stack_pointer)
 
 }  // namespace
 
+void report_goroutine(const g& item) noexcept
+{
+    const title who(item);
+    base::report("goroutine %llu%s%.200s%s: waiting: %s\n", who.id, who.open, who.name, who.close,
+                 to_text(item.why.load(base::memory_order_relaxed)));
+    report_origin(item);
+}
+
 void panic(const char* what) noexcept
 {
     if (on_goroutine()) {

@@ -4,6 +4,7 @@
 // a g of its own and blocks where a goroutine parks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -14,7 +15,9 @@
 #include "rt/m.hpp"
 #include "rt/section.hpp"
 #include "rt/sema.hpp"
+#include "rt/sema_wait.hpp"
 #include "rt/timer.hpp"
+#include "rt/tls.hpp"
 #include "rt/unstarted.hpp"
 #include "weft/go.hpp"
 
@@ -26,6 +29,10 @@ namespace weft::rt {
 [[nodiscard]] bool on_goroutine() noexcept;
 /// An address that stands for the calling goroutine or thread, and for no other while it lives.
 [[nodiscard]] const void* caller() noexcept;
+
+/// The number of the caller's P, or one that stands for the plain thread. A hint for spreading data: by the time of its
+/// use it may be somebody else's.
+[[nodiscard]] std::size_t shard_hint() noexcept;
 
 /// Suspends the caller (current()) and then runs `commit(caller, argument)`, see commit_fn. Returns when somebody has
 /// passed the caller to ready(), or at once when commit says false.

@@ -14,6 +14,7 @@
 #include "base/check.hpp"
 #include "rt/local.hpp"
 #include "rt/rt.hpp"
+#include "sys/backtrace.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
 #include "sys/sanitizer.hpp"
@@ -296,6 +297,7 @@ bool park_thread_commit(g* self, commit_fn commit, void* argument) noexcept
 
 void thread_resumed(g* self) noexcept
 {
+    self->why.store(wait_reason::none, base::memory_order_relaxed);
     self->move_to(g_state::waiting, g_state::running);
 }
 
@@ -319,6 +321,35 @@ void block_thread(const g* self) noexcept
             "goroutine could do; they have stopped. Join them before main returns or exit is called");
 }
 
+void park_thread(g* self, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    self->why.store(why, base::memory_order_relaxed);
+    if (!park_thread_commit(self, commit, argument)) {
+        self->why.store(wait_reason::none, base::memory_order_relaxed);
+        return;
+    }
+    sched.thread_parks.fetch_add(1, base::memory_order_seq_cst);
+    while (!thread_was_readied(self))
+        block_thread(self);
+    thread_resumed(self);
+}
+
+/// `self` was won by the caller.
+void ready_thread(g* self) noexcept
+{
+    if (self->why.load(base::memory_order_relaxed) != wait_reason::none)
+        sched.thread_readies.fetch_add(1, base::memory_order_seq_cst);
+    self->awake.store(1, base::memory_order_release);
+    sys::futex_wake(&self->awake, 1);  // the thread may be gone by now; its g is still memory
+}
+
+/// push_next(), where one is queued already: somebody else may run one of the two.
+WEFT_NOINLINE void push_next_and_wake(p& proc, g* item) noexcept
+{
+    push_next(proc, item);
+    wake_if_needed();
+}
+
 /// A commit_fn for park_until(): `argument` is the deadline_wait.
 bool publish_and_arm(g*, void* argument) noexcept
 {
@@ -337,6 +368,46 @@ bool publish_and_arm(g*, void* argument) noexcept
 }
 
 }  // namespace
+
+namespace {
+
+struct stack_walk {
+    m& self;
+    const void** addresses;
+    int most;
+    int noted;
+};
+
+/// A commit_fn that does not return: on the stack of the goroutine that is walked.
+bool walk_and_leave(g*, void* argument) noexcept
+{
+    constexpr int ours = 3;  // note_backtrace(), this function and park()
+    auto& walk = *static_cast<stack_walk*>(argument);
+    walk.noted = sys::note_backtrace(walk.addresses, walk.most, ours);
+    m& self = walk.self;
+    self.current = nullptr;
+    sys::before_switch(nullptr, self.g0_low, self.g0_size, self.g0_fiber);
+    sys::context nowhere;
+    sys::switch_context(&nowhere, &self.g0, &self);
+    __builtin_unreachable();
+}
+
+}  // namespace
+
+int note_stack_of(m& self, g& parked, const void** addresses, int most) noexcept
+{
+    constexpr std::ptrdiff_t needed = 6'144;  // bytes; the unwinder's frames
+    const char* const low = parked.stack_top - stack_bytes(parked.stack_class) + stack_guard_bytes(parked.stack_class);
+    if (static_cast<const char*>(parked.ctx.sp) - low < needed)
+        return 0;
+    stack_walk walk{self, addresses, most, 0};
+    self.commit = &walk_and_leave;
+    self.commit_argument = &walk;
+    self.committing = &parked;
+    self.current = &parked;
+    (void)switch_plain(&self, &self.g0, &parked);
+    return walk.noted;
+}
 
 void stop_here() noexcept
 {
@@ -394,10 +465,10 @@ void ready_inside(m& self, g* item) noexcept
     p& proc = *self.proc;
     // Alone in runnext it will run as soon as we park: no other M is woken for it. Should we not park, sysmon lets it
     // be stolen.
-    const bool more = proc.has_next();
-    push_next(proc, item);
-    if (more)
-        wake_if_needed();
+    if (!proc.has_next()) [[likely]]
+        proc.runnext.store(item, base::memory_order_relaxed);
+    else
+        push_next_and_wake(proc, item);
 }
 
 void schedule(m& self) noexcept
@@ -455,11 +526,7 @@ void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     if (self == nullptr) [[unlikely]] {
-        if (park_thread_commit(me, commit, argument)) {
-            while (!thread_was_readied(me))
-                block_thread(me);
-            thread_resumed(me);
-        }
+        park_thread(me, commit, argument, why);
         return;
     }
     me->why.store(why, base::memory_order_relaxed);
@@ -491,10 +558,12 @@ bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept
         auto& published = *static_cast<deadline_wait*>(w);
         return published.publish(published);
     };
-    if (park_thread_commit(me, publish, &wait)) {
+    if (wait.alarm.when == never) {
+        park_thread(me, publish, &wait, why);
+    } else if (park_thread_commit(me, publish, &wait)) {
         bool waiting = true;
         while (!thread_was_readied(me)) {
-            if (!waiting || wait.alarm.when == never)
+            if (!waiting)
                 block_thread(me);
             else if (!sys::futex_wait_until(me->awake, 0, wait.alarm.when)) {
                 if (wait.alarm.expire(wait.alarm) != nullptr)
@@ -519,9 +588,8 @@ void arm_inside(m* self, timer& alarm) noexcept
 
 void ready(g* item) noexcept
 {
-    if ((item->flags & g::a_thread) != 0) {
-        item->awake.store(1, base::memory_order_release);
-        sys::futex_wake(&item->awake, 1);  // the thread may be gone by now; its g is still memory
+    if ((item->flags & g::a_thread) != 0) [[unlikely]] {
+        ready_thread(item);
         return;
     }
     if (m* const self = this_m(); self != nullptr) {

@@ -40,6 +40,13 @@ struct scheduler {
     std::uint32_t idle_ms = 0;  ///< guarded by lock
     std::uint32_t ms = 0;       ///< guarded by lock; Ms that exist
     std::uint32_t max_ms = 0;   ///< options::max_threads
+    std::uint32_t home_ms = 0;  ///< guarded by lock; Ms that wait for their locked goroutine (may be short of one)
+    /// run()s that are going on, and those among them that do not want deadlocks to be looked for.
+    base::atomic<std::uint32_t> runs{0};
+    base::atomic<std::uint32_t> runs_unwatched{0};
+    /// Plain threads parked without a deadline are the difference of the two: docs/design/deadlock.md.
+    base::atomic<std::uint64_t> thread_parks{0};
+    base::atomic<std::uint64_t> thread_readies{0};
     /// Who runs the exit handlers: a goroutine, from then on treated as a plain thread, or what stands for a thread.
     base::atomic<g*> exiting{nullptr};
 
@@ -110,6 +117,9 @@ WEFT_ALWAYS_INLINE void drop_inside(m& self, g* item) noexcept
 }
 /// The loop of an M on g0. Never returns.
 [[noreturn]] void schedule(m& self) noexcept;
+/// Notes the code addresses of the stack of `parked`, at most `most`, from park()'s caller on; returns how many. For
+/// reports, on g0: `parked` can't be resumed afterwards, and nobody else may resume it meanwhile.
+int note_stack_of(m& self, g& parked, const void** addresses, int most) noexcept;
 
 // --- find.cpp
 /// A runnable goroutine for `self`, which may sleep until there is one. Returns with a P.
@@ -120,6 +130,8 @@ void sleep_without_p(m& self) noexcept;
 [[nodiscard]] g* wait_locked(m& self) noexcept;
 /// Whether any queue that can be stolen from has work. A hint, exact after a heavy barrier.
 [[nodiscard]] bool any_work() noexcept;
+/// The earliest deadline of all Ps' timers, or `never`.
+[[nodiscard]] std::int64_t earliest_timer() noexcept;
 
 // --- wake.cpp
 /// After new work: wakes one M if there is an idle P and nobody looks for work. Callable anywhere.
@@ -132,8 +144,9 @@ WEFT_ALWAYS_INLINE void wake_if_needed() noexcept
 }
 /// After a timer was armed: the timekeeper must look again if it would sleep past `when`.
 void wake_timekeeper(std::int64_t when) noexcept;
-/// `self` will wait for its locked goroutine: its P goes to another M if one is needed, else to the idle list.
-void give_p_away(m& self) noexcept;
+/// `self` will wait for its locked goroutine: its P goes to another M if one is needed, else to the idle list. True: it
+/// must watch (must_watch()).
+bool give_p_away(m& self) noexcept;
 /// Gives `proc`, which has no owner, to the M that `item` is locked to, to run it.
 void give_to_home(p& proc, g* item) noexcept;
 /// Starts the first M, with `proc`. Returns an errno.
@@ -163,12 +176,28 @@ int set_procs(int n) noexcept(false);
 void leave_spin_to_sysmon() noexcept;
 void start_sysmon() noexcept;
 void wake_sysmon() noexcept;
+/// Whether its thread exists, for certain.
+[[nodiscard]] bool sysmon_runs() noexcept;
 
 // --- boot.cpp
 /// Starts the runtime if that has not happened. Throws as run() does.
 void ensure_started(const options& opt);
 
+// --- deadlock.cpp
+/// What a watching M makes of the moment.
+enum class outlook : std::uint8_t {
+    going_on,  ///< somebody is busy, or a timer is armed: whoever goes idle last then, watches then
+    unknown,   ///< all is quiet, but a plain thread may do something: look again
+};
+/// Does not return if this is a deadlock. Not for those who hold sched.lock.
+[[nodiscard]] outlook look_for_deadlock(m& self) noexcept;
+/// Precondition: sched.lock is held. Whether the caller, who has just given its P up or gone on the idle list, is the
+/// last one and has to watch.
+[[nodiscard]] bool must_watch() noexcept;
+
 // --- panic.cpp
+/// Two lines for a report: who `item` is and what it does, and where it was started.
+void report_goroutine(const g& item) noexcept;
 void install_reports() noexcept;
 
 }  // namespace weft::rt

@@ -37,12 +37,15 @@ sema_waiter* sema_bucket::front(const void* key) const noexcept
 void sema_bucket::push_back(sema_waiter& w) noexcept
 {
     w.next = nullptr;
+    w.linked = true;
     sema_waiter** const at = find(w.key);
     if (*at == nullptr) {
+        w.previous = nullptr;
         w.last = &w;
         w.next_key = nullptr;
         *at = &w;
     } else {
+        w.previous = (*at)->last;
         (*at)->last->next = &w;
         (*at)->last = &w;
     }
@@ -53,8 +56,12 @@ void sema_bucket::push_front(sema_waiter& w) noexcept
     sema_waiter** const at = find(w.key);
     sema_waiter* const head = *at;
     w.next = head;
+    w.previous = nullptr;
+    w.linked = true;
     w.last = head == nullptr ? &w : head->last;
     w.next_key = head == nullptr ? nullptr : head->next_key;
+    if (head != nullptr)
+        head->previous = &w;
     *at = &w;
 }
 
@@ -65,29 +72,30 @@ sema_waiter* sema_bucket::pop_front(const void* key) noexcept
     if (head == nullptr)
         return nullptr;
     if (sema_waiter* const second = head->next; second != nullptr) {
+        second->previous = nullptr;
         second->last = head->last;
         second->next_key = head->next_key;
         *at = second;
     } else {
         *at = head->next_key;
     }
+    head->linked = false;
     return head;
 }
 
 bool sema_bucket::remove(sema_waiter& w) noexcept
 {
-    sema_waiter* const head = front(w.key);
-    if (head == &w)
+    if (!w.linked)
+        return false;
+    if (w.previous == nullptr)
         return pop_front(w.key) != nullptr;
-    for (sema_waiter* before = head; before != nullptr; before = before->next) {
-        if (before->next == &w) {
-            before->next = w.next;
-            if (head->last == &w)
-                head->last = before;
-            return true;
-        }
-    }
-    return false;
+    w.previous->next = w.next;
+    if (w.next != nullptr)
+        w.next->previous = w.previous;
+    else
+        front(w.key)->last = w.previous;
+    w.linked = false;
+    return true;
 }
 
 }  // namespace weft::rt

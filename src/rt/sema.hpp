@@ -3,25 +3,38 @@
 // A table of buckets, each with a lock and a list of distinct keys; the first waiter of a key heads the FIFO of that
 // key, so that a million waiters of one key cost its neighbours nothing (the layout is Go's semaRoot with a list in
 // place of its treap; the idea of parking by address is from WebKit's WTF::ParkingLot).
+//
+// A waiter with a deadline may be taken out of the middle, hence the links back. Who takes a waiter out of its queue
+// to wake it must win its wait_word first; see sema_wait.hpp.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "rt/g.hpp"
+#include "rt/wait_word.hpp"
 #include "sys/lock.hpp"
 
 namespace weft::rt {
 
-/// Lies in the waiter's frame. Guarded by the bucket's lock while queued.
+/// Lies in the waiter's frame. Guarded by the bucket's lock while queued, except for `word`.
 struct sema_waiter {
     g* who = nullptr;
     const void* key = nullptr;
     std::int64_t since = 0;           ///< when it began to wait; for the owner of the key
+    std::uint64_t amount = 0;         ///< how much it waits for; for the owner of the key
+    void* object = nullptr;           ///< for the owner of the key
+    wait_word word;                   ///< who ends the wait
     bool granted = false;             ///< for the owner of the key: woken with what it waited for
+    bool linked = false;              ///< in a queue
     sema_waiter* next = nullptr;      ///< of the same key
+    sema_waiter* previous = nullptr;  ///< of the same key; null at the head
     sema_waiter* last = nullptr;      ///< head only: the last of the same key
     sema_waiter* next_key = nullptr;  ///< head only: head of another key
+
+    /// For the queue's owner, under its lock, with the waiter out of the queue. Afterwards only one who has won a
+    /// parked one may touch it.
+    [[nodiscard]] wait_word::won grant() noexcept { return word.take(wait_state::granted); }
 };
 
 class alignas(base::cache_line) sema_bucket {

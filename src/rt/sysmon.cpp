@@ -22,6 +22,7 @@ base::atomic<bool> running{false};
 base::atomic<std::uint32_t> deep_sleep{0};  ///< futex word: 1 = sleeps until somebody takes a P
 
 base::atomic<std::uint32_t> left_spins{0};
+base::atomic<bool> alive{false};  ///< set by the thread itself
 
 /// True: somebody was helped.
 bool look(std::array<std::uint64_t, max_procs_limit>& ticks) noexcept
@@ -67,6 +68,7 @@ std::uint32_t busy() noexcept
 
 void* sysmon_main(void*) noexcept
 {
+    alive.store(true, base::memory_order_seq_cst);
     static std::array<std::uint64_t, max_procs_limit> ticks{};
     sys::precise_sleep();
     std::int64_t nap = shortest_nap;
@@ -101,6 +103,11 @@ void leave_spin_to_sysmon() noexcept
     wake_sysmon();
     if (!running.load(base::memory_order_relaxed))
         take_spins_back();  // no thread could be started for it
+}
+
+bool sysmon_runs() noexcept
+{
+    return alive.load(base::memory_order_seq_cst);
 }
 
 void wake_sysmon() noexcept

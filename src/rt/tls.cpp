@@ -1,15 +1,17 @@
 // The only thread-locals of the library. Their accessors are never inlined and opaque to the optimiser, because code
 // that runs on a goroutine may find itself on another thread after any switch; a cached address would be that of the
 // old thread's copy.
+#include "rt/tls.hpp"
+
 #include "rt/local.hpp"
 #include "rt/m.hpp"
 #include "rt/sched.hpp"
 
 namespace weft::rt {
 
-namespace {
+constinit thread_local m* current_m = nullptr;
 
-thread_local m* current_m = nullptr;
+namespace {
 
 /// Gives the stand-in back when its thread ends. It stays valid memory: a late waker may still look at it.
 struct thread_stand_in {

@@ -187,35 +187,39 @@ void wake_one() noexcept
     }
 }
 
-void give_p_away(m& self) noexcept
+bool give_p_away(m& self) noexcept
 {
     p& proc = *self.proc;
     disown_p(self, proc);
     sched.lock.lock();
     list_idle_p(proc, false);
+    ++sched.home_ms;
     // Somebody must look after the queues, and after the timers: one may be what the locked goroutine waits for.
     const bool needed = sched.global.size() != 0 || sched.timekeeper.load(base::memory_order_relaxed) == nullptr;
     p* const taken = needed ? take_idle_p(true) : nullptr;
     if (needed)
         sched.handoffs.add();
+    const bool watches = must_watch();
     sched.lock.unlock();
     if (taken == nullptr) {
         sys::heavy_barrier();  // as in find.cpp, S2
         if (any_work())
             wake_one();
-        return;
+        return watches;
     }
     if (const int error = run_searcher(*taken); error != 0) {
         if (sched.idle.read().idle >= sched.procs.load(base::memory_order_relaxed))
             out_of_threads(error);  // nobody is left to run anything
         warn_of_threads(error);
     }
+    return watches;
 }
 
 void give_to_home(p& proc, g* item) noexcept
 {
     m& home = *item->home;
     sched.lock.lock();
+    --sched.home_ms;  // perhaps before give_p_away() has counted it
     sched.handoffs.add();
     sched.lock.unlock();
     // The home M may not have given its former P away yet, so it takes this one itself.

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/check.hpp"
+#include "weft/detail/config.hpp"
 
 namespace weft::sys {
 
@@ -16,11 +17,13 @@ namespace {
 constexpr int max_frames = 64;
 
 struct walk {
+    const void** addresses;
+    int most;
     int skip;
-    int printed = 0;
+    int noted = 0;
 };
 
-_Unwind_Reason_Code print_frame(_Unwind_Context* context, void* argument)
+_Unwind_Reason_Code note_frame(_Unwind_Context* context, void* argument)
 {
     auto& w = *static_cast<walk*>(argument);
     int before_instruction = 0;
@@ -31,13 +34,16 @@ _Unwind_Reason_Code print_frame(_Unwind_Context* context, void* argument)
         return _URC_NO_REASON;
     if (before_instruction == 0)
         --pc;  // a return address: inside the call that it follows
-    char prefix[16] = "    #";
-    const int n = w.printed++;
-    prefix[5] = static_cast<char>('0' + n / 10);
-    prefix[6] = static_cast<char>('0' + n % 10);
-    prefix[7] = ' ';
-    print_location(prefix, reinterpret_cast<const void*>(pc));
-    return w.printed < max_frames ? _URC_NO_REASON : _URC_END_OF_STACK;
+    w.addresses[w.noted++] = reinterpret_cast<const void*>(pc);
+    return w.noted < w.most ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+/// Inlined, so that the innermost frame is the caller's.
+WEFT_ALWAYS_INLINE int walk_stack(const void** addresses, int most, int skip) noexcept
+{
+    walk w{addresses, most, skip};
+    _Unwind_Backtrace(&note_frame, &w);
+    return w.noted;
 }
 
 }  // namespace
@@ -62,10 +68,26 @@ void print_location(const char* prefix, const void* address) noexcept
     std::free(name);
 }
 
+int note_backtrace(const void** addresses, int most, int skip) noexcept
+{
+    return walk_stack(addresses, most, skip);
+}
+
+void print_noted(const void* const* addresses, int count) noexcept
+{
+    for (int n = 0; n < count; ++n) {
+        char prefix[16] = "    #";
+        prefix[5] = static_cast<char>('0' + n / 10);
+        prefix[6] = static_cast<char>('0' + n % 10);
+        prefix[7] = ' ';
+        print_location(prefix, addresses[n]);
+    }
+}
+
 void print_backtrace(int skip) noexcept
 {
-    walk w{skip};
-    _Unwind_Backtrace(&print_frame, &w);
+    const void* addresses[max_frames];
+    print_noted(addresses, walk_stack(addresses, max_frames, skip));
 }
 
 }  // namespace weft::sys

@@ -40,6 +40,9 @@ inline constexpr bool thread_sanitizer = true;
 inline constexpr bool thread_sanitizer = false;
 #endif
 
+/// OS threads that the sanitizer itself keeps in the process.
+inline constexpr int sanitizer_threads = thread_sanitizer ? 1 : 0;
+
 /// Before a switch. `fake` keeps the leaving stack's fake frames; null: it is left for good. Returns nothing; the
 /// bounds are those of the stack that is entered.
 WEFT_ALWAYS_INLINE void before_switch([[maybe_unused]] void** fake, [[maybe_unused]] const void* low,

@@ -12,6 +12,27 @@
 
 namespace weft::sys {
 
+namespace {
+
+/// A line of proc(5)'s stat files: "tid (name) state ...".
+struct stat_line {
+    char text[512];
+
+    /// The text from the end of the name on, which may hold anything; null when the file can't be read.
+    const char* read_from(const char* path) noexcept
+    {
+        const int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return nullptr;
+        const ssize_t n = read(fd, text, sizeof text - 1);
+        close(fd);
+        text[n > 0 ? n : 0] = '\0';
+        return std::strrchr(text, ')');
+    }
+};
+
+}  // namespace
+
 int start_thread(const char* name, void* (*main)(void*), void* argument) noexcept
 {
     // The scheduler itself needs a few KiB; panics and the sanitizers' reports need more.
@@ -50,15 +71,9 @@ thread_usage usage_of(int thread_id) noexcept
 {
     char path[64];
     (void)std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread_id);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return {false, 0};
-    char text[512];
-    const ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    // "tid (name) state ..."; the name may hold anything, so from its last parenthesis on. Fields 14 and 15: ticks.
-    const char* const after_name = std::strrchr(text, ')');
+    stat_line line;
+    const char* const after_name = line.read_from(path);
+    // Fields 14 and 15: ticks.
     char state = 'X';
     unsigned long user = 0;
     unsigned long kernel = 0;
@@ -67,6 +82,19 @@ thread_usage usage_of(int thread_id) noexcept
         return {false, 0};
     const std::int64_t tick = 1'000'000'000 / sysconf(_SC_CLK_TCK);
     return {state == 'R', static_cast<std::int64_t>(user + kernel) * tick};
+}
+
+int thread_count() noexcept
+{
+    stat_line line;
+    const char* const after_name = line.read_from("/proc/self/stat");
+    int count = 0;
+    // Field 20.
+    if (after_name == nullptr ||
+        std::sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
+                    &count) != 1)
+        return 0;
+    return count;
 }
 
 void precise_sleep() noexcept

@@ -28,6 +28,10 @@ struct thread_usage {
 };
 thread_usage usage_of(int thread_id) noexcept;
 
+/// How many threads this process has, as one number of the kernel's; 0 when it does not say. Ended ones may be counted
+/// for a moment.
+int thread_count() noexcept;
+
 /// Asks the kernel to be punctual with the calling thread's sleeps (1 ns of slack instead of 50 us).
 void precise_sleep() noexcept;
 

@@ -212,4 +212,9 @@ inline void light_barrier() noexcept
     model::detail::light_barrier();
 }
 
+inline void light_compiler_barrier() noexcept
+{
+    model::detail::light_barrier();
+}
+
 }  // namespace weft::base

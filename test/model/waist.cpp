@@ -2,6 +2,8 @@
 
 #include "rt/cancel.cpp"
 #include "rt/sema.cpp"
+#include "rt/sema_wait.cpp"
+#include "weft/time.hpp"
 
 namespace weft::model {
 
@@ -186,6 +188,33 @@ bool worth_spinning() noexcept
     return model::runtime::get().spinning_pays;
 }
 
+m* this_m() noexcept
+{
+    return nullptr;
+}
+
+void enter_slow(m&) noexcept {}
+
+void park_inside(m*, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    park(me, commit, argument, why);
+}
+
+bool park_until_inside(m*, deadline_wait& wait, wait_reason why) noexcept
+{
+    return park_until(wait, why);
+}
+
+void ready_inside(m&, g* item) noexcept
+{
+    ready(item);
+}
+
+std::uint32_t random_below(m*, std::uint32_t n) noexcept
+{
+    return static_cast<std::uint32_t>(model::choose(static_cast<int>(n)));
+}
+
 }  // namespace weft::rt
 
 namespace weft::sys {
@@ -201,3 +230,8 @@ void yield_thread() noexcept
 }
 
 }  // namespace weft::sys
+
+weft::clock::time_point weft::clock::now() noexcept
+{
+    return time_point(duration(sys::monotonic_now()));
+}

@@ -1,10 +1,10 @@
 // The runtime as the layers above see it (src/rt/rt.hpp), so that shipped code above it can be explored. Park and
-// ready, deadlines, the clock and the runtime's own lock are modelled; the sema table is the shipped one. To be
+// ready, deadlines, the clock and the runtime's own locks are modelled; the sema table is the shipped one. To be
 // included before anything of src/.
 //
 // Each model thread has a g, which stands for a goroutine or a plain thread. The modelled waist checks how it is used:
 // one ready() a park(), by somebody who has the waiter's state from before it parked; park_until() says what has ended
-// the wait.
+// the wait. Sections are not modelled: nobody has an M, so the forms with a section do what they do on plain threads.
 #pragma once
 
 #include <array>
@@ -39,6 +39,39 @@ private:
 std::int64_t monotonic_now() noexcept;
 
 }  // namespace weft::sys
+
+namespace weft::base {
+
+inline void spin() noexcept
+{
+    model::yield_hint();
+}
+
+}  // namespace weft::base
+
+// The biased lock as one that works; it has a test of its own (biased_lock_test.cpp), in which its spinning is not
+// followed round by round.
+#define biased_lock shipped_biased_lock
+#define pause spin
+#include "rt/biased_lock.hpp"
+#undef pause
+#undef biased_lock
+
+namespace weft::rt {
+
+class biased_lock {
+public:
+    void lock(const m*, const std::source_location& at = std::source_location::current()) noexcept
+    {
+        lock_.acquire(at);
+    }
+    void unlock(const std::source_location& at = std::source_location::current()) noexcept { lock_.release(at); }
+
+private:
+    model::lock lock_;
+};
+
+}  // namespace weft::rt
 
 #include "rt/rt.hpp"
 

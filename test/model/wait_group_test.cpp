@@ -1,4 +1,4 @@
-// weft::wait_group (include/weft/sync.hpp, src/sync/wait_group.cpp): all waiters return, none before the counter is
+// weft::wait_group (include/weft/detail/countdown.hpp, src/sync/countdown.cpp): all waiters return, none before the counter is
 // zero, and the group may be destroyed as soon as its waiters have returned.
 //
 // All of it is the shipped code, over the modelled waist.
@@ -12,7 +12,7 @@
 #include <new>
 
 #include "rt/sema.hpp"
-#include "sync/wait_group.cpp"
+#include "sync/countdown.cpp"
 
 namespace {
 

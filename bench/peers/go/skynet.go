@@ -24,6 +24,23 @@ func skynetFuture(out chan<- int, num, size int) {
 	out <- sum
 }
 
+// skynetChan does the same over unbuffered channels, as the original does.
+func skynetChan(out chan<- int, num, size int) {
+	if size == 1 {
+		out <- num
+		return
+	}
+	below := make(chan int)
+	for i := 0; i < 10; i++ {
+		go skynetChan(below, num+i*(size/10), size/10)
+	}
+	sum := 0
+	for i := 0; i < 10; i++ {
+		sum += <-below
+	}
+	out <- sum
+}
+
 // skynetWaitGroup does the same with a slot for each child and a wait group.
 func skynetWaitGroup(out *int, num, size int) {
 	if size == 1 {
@@ -71,6 +88,13 @@ func init() {
 			}()
 			wg.Wait()
 			check(sum)
+		})
+	})
+	add("skynet/chan", func() (int, metrics, string) {
+		return fixed(skynetLeaves, func() {
+			out := make(chan int)
+			go skynetChan(out, 0, skynetLeaves)
+			check(<-out)
 		})
 	})
 }

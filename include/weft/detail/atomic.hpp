@@ -26,6 +26,12 @@ using std::memory_order_seq_cst;
 /// Set once, before the second thread of the runtime starts, where membarrier(2) is refused.
 WEFT_API extern std::atomic<bool> fence_needed;
 
+/// light_barrier() for what is done only where the kernel has membarrier(2).
+WEFT_ALWAYS_INLINE void light_compiler_barrier() noexcept
+{
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
 /// The cheap half of an asymmetric store-load fence; its partner is sys::heavy_barrier(). Between a store and a later
 /// load it guarantees: either the load sees what the partner stored before its heavy barrier, or the partner's loads
 /// after that barrier see our store. It costs a compiler barrier and a well predicted branch; where the kernel has no

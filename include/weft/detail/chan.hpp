@@ -94,7 +94,7 @@ WEFT_API void chan_free(chan_shared* c) noexcept;
 
 /// One case of a select; a null channel is never ready.
 struct select_case {
-    enum class kind : std::uint8_t { recv, send };
+    enum class kind : std::uint32_t { recv = 1, send = 2 };  ///< the core's readiness bits
     chan_shared* c = nullptr;
     void* slot = nullptr;  ///< send: the value, moved from when this case is chosen; recv: constructed then
     kind what = kind::recv;

@@ -1,0 +1,79 @@
+// Joining: waiting for a number of things to finish.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+#include "weft/detail/countdown.hpp"
+#include "weft/go.hpp"
+
+namespace weft {
+
+/// Waits for a number of things to finish. Eight bytes, constant-initialised. Goroutines and plain threads, in any mix.
+class wait_group {
+public:
+    constexpr wait_group() noexcept = default;
+    wait_group(const wait_group&) = delete;
+    wait_group& operator=(const wait_group&) = delete;
+
+    /// Adds `n`, which may be negative, to the counter; at zero all waiters wake. Throws std::logic_error, and leaves
+    /// the counter as it was, if it would become negative or exceed 2^31-1. A call that makes it positive again must
+    /// come after wait() has returned.
+    void add(int n = 1) { left_.add(n, owner); }
+    /// add(-1).
+    void done() { add(-1); }
+    /// Parks until the counter is zero.
+    void wait()
+    {
+        if (!left_.zero())
+            (void)left_.wait_slow({}, owner);
+    }
+    /// wait() for at most `timeout`; false: the counter is not zero yet.
+    template <class Rep, class Period>
+    [[nodiscard]] bool wait_for(const std::chrono::duration<Rep, Period>& timeout)
+    {
+        return left_.zero() || wait_until(detail::deadline_after(timeout));
+    }
+    /// wait() until `deadline` at the latest; false: the counter is not zero yet.
+    template <class Clock, class Duration>
+    [[nodiscard]] bool wait_until(const std::chrono::time_point<Clock, Duration>& deadline)
+    {
+        return left_.zero() ||
+               detail::bounded(deadline, [this](detail::wait_bound b) { return left_.wait_slow(b, owner); });
+    }
+    /// add(1), then a goroutine that calls f() and then done().
+    template <class F>
+        requires std::invocable<std::decay_t<F>>
+    void go(F&& f)
+    {
+        add(1);
+        struct undo {
+            wait_group* self;
+            ~undo()
+            {
+                if (self != nullptr)
+                    self->done();
+            }
+        } failed{this};
+        detail::spawn(
+            [this, fn = std::decay_t<F>(std::forward<F>(f))]() mutable
+            {
+                struct finish {
+                    wait_group* self;
+                    ~finish() { self->done(); }
+                } const at_end{this};
+                std::invoke(std::move(fn));
+            },
+            nullptr);
+        failed.self = nullptr;
+    }
+
+private:
+    static constexpr auto owner = detail::countdown_owner::wait_group;
+    detail::countdown left_;
+};
+
+}  // namespace weft
