@@ -5,7 +5,7 @@
 #include <concepts>
 #include <utility>
 
-#include "weft/time.hpp"
+#include "weft/clock.hpp"
 
 namespace weft::detail {
 
