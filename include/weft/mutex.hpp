@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <system_error>
 
 #include "weft/detail/atomic.hpp"
 #include "weft/detail/config.hpp"
@@ -45,6 +46,12 @@ public:
     [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& deadline)
     {
         return try_lock() || detail::bounded(deadline, [this](detail::wait_bound b) { return lock_slow(b); });
+    }
+    /// lock(), unless `ctx` ends before: then returns ctx.err(), and it is not locked.
+    [[nodiscard]] std::error_code lock(const context& ctx)
+    {
+        return detail::unless_ended(
+            ctx, [this] { return try_lock(); }, [this](detail::wait_bound b) { return lock_slow(b); });
     }
     /// Throws std::logic_error when the mutex is not locked.
     void unlock()
