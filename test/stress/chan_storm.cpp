@@ -123,8 +123,9 @@ public:
         state_.storm.progress();
     }
 
-    /// Receives until the channels are closed and drained.
-    void receive(rng r)
+    /// Receives until the channels are closed and drained. One at least has to look at all of them all the time
+    /// (`all`): the others may all wait for one channel while all senders wait at another.
+    void receive(rng r, bool all)
     {
         std::uint64_t done = 0;
         std::array<bool, channels> drained{};
@@ -148,7 +149,7 @@ public:
             const weft::receiver<T> second = drained[l] ? weft::receiver<T>() : weft::receiver<T>(c_[l]);
             const auto from_k = [&](std::optional<T> v) { take(k, std::move(v)); };
             const auto from_l = [&](std::optional<T> v) { take(l, std::move(v)); };
-            switch (r.below(6)) {
+            switch (all ? 4 : r.below(6)) {
                 case 0: {
                     T v{};
                     const chan_status s = c_[k].try_recv(v);
@@ -275,10 +276,11 @@ void exchange_round(storm_state& state, rng& r)
     const std::uint64_t sender_count = 1 + r.below(12);
     const std::uint64_t receiver_count = 1 + r.below(8);
     for (std::uint64_t i = 0; i < receiver_count; ++i) {
+        const auto work = [&, i, seed = r.split()] { x.receive(seed, i == 0); };
         if (r.one_in(6))
-            threads.emplace_back([&, seed = r.split()] { x.receive(seed); });
+            threads.emplace_back(work);
         else
-            receivers.go([&, seed = r.split()] { x.receive(seed); });
+            receivers.go(work);
     }
     for (std::uint64_t i = 0; i < sender_count; ++i) {
         const auto work = [&, i, seed = r.split()] { x.send(seed, i, steps); };
