@@ -13,9 +13,9 @@
 #include <utility>
 #include <variant>
 
+#include "weft/clock.hpp"
 #include "weft/detail/task.hpp"
 #include "weft/go.hpp"
-#include "weft/time.hpp"
 
 namespace weft {
 
@@ -85,6 +85,7 @@ struct result_of : result_base<R> {
             ~guard()
             {
                 self->f.reset();
+                end_of_task(self->storage);
                 if (!self->met.complete())
                     dispose(self);
             }

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "weft/chan.hpp"
+#include "weft/clock.hpp"
 #include "weft/detail/chan.hpp"
-#include "weft/time.hpp"
 
 namespace weft {
 

@@ -2,9 +2,13 @@
 #pragma once
 
 #include "weft/chan.hpp"
+#include "weft/clock.hpp"
+#include "weft/context.hpp"
 #include "weft/future.hpp"
 #include "weft/go.hpp"
+#include "weft/group.hpp"
 #include "weft/jthread.hpp"
+#include "weft/local.hpp"
 #include "weft/runtime.hpp"
 #include "weft/select.hpp"
 #include "weft/sync.hpp"

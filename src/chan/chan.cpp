@@ -286,12 +286,12 @@ bool chan_close(chan_shared* shared) noexcept
 
 std::size_t chan_size(const chan_shared* c) noexcept
 {
-    return core::of(c).count.load(base::memory_order_relaxed);
+    return core::of(c).kind->hides_buffer ? 0 : core::of(c).count.load(base::memory_order_relaxed);
 }
 
 std::size_t chan_capacity(const chan_shared* c) noexcept
 {
-    return core::of(c).capacity;
+    return core::of(c).kind->hides_buffer ? 0 : core::of(c).capacity;
 }
 
 bool chan_closed(const chan_shared* c) noexcept

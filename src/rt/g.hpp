@@ -27,9 +27,12 @@ enum class g_state : std::uint8_t {
     waiting,   ///< parked: owned by what it waits on; whoever takes its waiter makes it runnable
 };
 
+class local_values;
+
 /// What only some goroutines have; on the heap.
 struct g_extra {
-    std::string name;
+    std::string name{};
+    local_values* locals = nullptr;  ///< rt/local.hpp; by the goroutine itself, null again when it ends
 };
 
 struct alignas(base::cache_line) g {
@@ -84,6 +87,7 @@ struct alignas(base::cache_line) g {
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(sizeof(g) == 192, "1,000,000 of them must fit beside their stacks: docs/design/memory.md");
 static_assert(offsetof(g, started_at) == 64 && offsetof(g, storage) == 112);
+static_assert(offsetof(g, storage) - offsetof(g, extra) == detail::task_extra_offset);
 #pragma GCC diagnostic pop
 
 /// A P's stock of free Gs: two lists of used ones, hottest first, and a run of never used ones. Owned as the P's queues

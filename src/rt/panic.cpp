@@ -27,11 +27,12 @@ struct title {
 
     explicit title(const g& item) noexcept
         : id(item.id),
-          open(item.extra == nullptr ? "" : " ["),
-          name(item.extra == nullptr ? "" : item.extra->name.c_str()),
-          close(item.extra == nullptr ? "" : "]")
+          open(named(item) ? " [" : ""),
+          name(named(item) ? item.extra->name.c_str() : ""),
+          close(named(item) ? "]" : "")
     {
     }
+    static bool named(const g& item) noexcept { return item.extra != nullptr && !item.extra->name.empty(); }
 };
 
 void report_origin(const g& item) noexcept

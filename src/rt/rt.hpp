@@ -11,12 +11,14 @@
 #include "rt/biased_lock.hpp"
 #include "rt/cancel.hpp"
 #include "rt/g.hpp"
+#include "rt/late_timer.hpp"
 #include "rt/m.hpp"
 #include "rt/section.hpp"
 #include "rt/sema.hpp"
 #include "rt/sema_wait.hpp"
 #include "rt/timer.hpp"
 #include "rt/tls.hpp"
+#include "rt/unstarted.hpp"
 #include "weft/go.hpp"
 
 namespace weft::rt {

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "base/check.hpp"
+#include "rt/local.hpp"
 #include "rt/rt.hpp"
 #include "sys/backtrace.hpp"
 #include "sys/clock.hpp"
@@ -270,6 +271,8 @@ WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
         if ((me->flags & g::pinned) != 0) [[unlikely]]
             lock_thread();
         me->body(me->storage);
+        if (!end.kept && me->extra != nullptr) [[unlikely]]
+            end_locals(*me);
         self = this_m();
         g* const next = finish_run(*self, end);
         // TSan keeps a history for each goroutine, so there each begins on a stack of its own.
@@ -573,6 +576,16 @@ bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept
     return !wait.timed_out;
 }
 
+void arm_inside(m* self, timer& alarm) noexcept
+{
+    timer_heap& heap = self != nullptr ? self->proc->timers : sched.at(0).timers;
+    heap.lock();
+    const bool first = heap.arm(alarm);
+    heap.unlock();
+    if (first)
+        wake_timekeeper(alarm.when);
+}
+
 void ready(g* item) noexcept
 {
     if ((item->flags & g::a_thread) != 0) [[unlikely]] {
@@ -673,8 +686,11 @@ void leave_retired_p() noexcept
 
 void end_goroutine(const goroutine_end& end) noexcept
 {
+    m* me = this_m();
+    *me->exceptions = {};  // what was being unwound is not finished by a handler
+    if (!end.kept && me->current->extra != nullptr)
+        end_locals(*me->current);
     m& self = *this_m();
-    *self.exceptions = {};  // what was being unwound is not finished by a handler
     leave_stack(self, end, finish_run(self, end));
 }
 

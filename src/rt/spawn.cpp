@@ -44,6 +44,26 @@ WEFT_NOINLINE void start_outside(g* item) noexcept
 
 }  // namespace
 
+void unstarted::prepare(void* storage, detail::task_body body, const void* started_at) noexcept
+{
+    g& item = *g::of_storage(storage);
+    item.flags = g::no_stack;
+    item.stack_class = default_stack_class;
+    item.body = body;
+    item.lock_depth = 0;
+    item.started_at = started_at;
+}
+
+g* unstarted::start() noexcept
+{
+    g* const item = g::of_storage(storage_);
+    storage_ = nullptr;
+    item->id = sched.ids.fetch_add(1, base::memory_order_relaxed);
+    sched.started_outside.fetch_add(1, base::memory_order_relaxed);
+    item->move_to(g_state::dead, g_state::waiting);
+    return item;
+}
+
 void drop_extra(g* item) noexcept
 {
     delete item->extra;

@@ -85,13 +85,14 @@ bool timer_heap::arm(timer& t) noexcept
     return t.index == 0;
 }
 
-void timer_heap::disarm(timer& t) noexcept
+bool timer_heap::disarm(timer& t) noexcept
 {
     if (t.heap == nullptr)
-        return;
+        return false;
     timer_heap& heap = *t.heap;
     heap.lock_.lock();
-    if (t.state.load(base::memory_order_relaxed) == timer::status::armed) {
+    const bool armed = t.state.load(base::memory_order_relaxed) == timer::status::armed;
+    if (armed) {
         heap.remove(t.index);
         heap.publish();
         t.state.store(timer::status::idle, base::memory_order_relaxed);
@@ -99,6 +100,7 @@ void timer_heap::disarm(timer& t) noexcept
     heap.lock_.unlock();
     while (t.state.load(base::memory_order_acquire) != timer::status::idle)  // pairs with run_expired()
         base::pause();
+    return armed;
 }
 
 void timer_heap::run_expired(std::int64_t now, g_list& out) noexcept

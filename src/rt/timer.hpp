@@ -53,8 +53,9 @@ public:
     void unlock() noexcept { lock_.unlock(); }
     /// Precondition: locked, and `t` is idle. True: it is now the earliest.
     bool arm(timer& t) noexcept;
-    /// Afterwards nobody refers to `t`. Must not be called with any lock held that `t.expire` takes.
-    static void disarm(timer& t) noexcept;
+    /// Afterwards nobody refers to `t`. True: it was armed, and does not fire. Must not be called with any lock held
+    /// that `t.expire` takes.
+    static bool disarm(timer& t) noexcept;
     /// Fires what has expired at `now`; appends the goroutines to make runnable to `out`.
     void run_expired(std::int64_t now, g_list& out) noexcept;
 

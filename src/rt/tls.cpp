@@ -3,7 +3,9 @@
 // old thread's copy.
 #include "rt/tls.hpp"
 
+#include "rt/local.hpp"
 #include "rt/m.hpp"
+#include "rt/sched.hpp"
 
 namespace weft::rt {
 
@@ -21,6 +23,10 @@ struct thread_stand_in {
     {
         if (item == nullptr)
             return;
+        if (item->extra != nullptr) {
+            end_locals(*item);
+            drop_extra(item);
+        }
         item->flags = 0;
         item->move_to(g_state::running, g_state::dead);
         give_global_g(item);

@@ -110,7 +110,7 @@ void runtime::park_until_given_up(rt::deadline_wait& wait) noexcept
     contexts_[i].set(1);
     if (!wait.publish(wait)) {
         parked_[i].set(false);
-    } else if (choose(2) == 1 && wait.alarm.expire(wait.alarm) != nullptr) {
+    } else if ((deadlines_pass || choose(2) == 1) && wait.alarm.expire(wait.alarm) != nullptr) {
         expired_[i].set(true);
         parked_[i].set(false);
     } else {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <new>
 #include <type_traits>
@@ -39,6 +40,19 @@ WEFT_API void* task_new();
 WEFT_API void task_start(void* storage, task_body run, storage_life life, const attr* attributes);
 /// Releases a goroutine that was never started, or one of storage_life::kept whose body has no more use for it.
 WEFT_API void task_drop(void* storage) noexcept;
+
+/// Where, before its storage, a goroutine keeps the pointer to what only some have.
+inline constexpr std::size_t task_extra_offset = 40;
+/// Destroys the caller's local<T> values. The caller is a goroutine that has some, or a name.
+WEFT_API void task_end_locals() noexcept;
+/// At the end of a goroutine's body (storage_life::kept), before anybody is told: its locals end.
+WEFT_ALWAYS_INLINE void end_of_task(void* storage) noexcept
+{
+    void* extra;
+    std::memcpy(&extra, static_cast<const std::byte*>(storage) - task_extra_offset, sizeof extra);
+    if (extra != nullptr) [[unlikely]]
+        task_end_locals();
+}
 
 /// The word by which one completer and at most one waiter meet.
 /// pending -> done | abandoned | a waiter's address; a waiter's address -> done | pending (its deadline passed).

@@ -1,4 +1,4 @@
-#include "weft/time.hpp"
+#include "weft/clock.hpp"
 
 #include "rt/rt.hpp"
 #include "sys/clock.hpp"

@@ -1,0 +1,125 @@
+// group: goroutines that end before the scope does (structured concurrency; Go's errgroup).
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+#include "weft/context.hpp"
+#include "weft/detail/atomic.hpp"
+#include "weft/detail/config.hpp"
+#include "weft/detail/task.hpp"
+#include "weft/sync.hpp"
+
+namespace weft {
+
+/// Starts goroutines and waits for all of them; the first that fails, by an exception, cancels the others' context.
+/// Nothing leaks out of its scope: the destructor cancels and joins. go(), try_go(), wait() and context() may be called
+/// from any goroutine or thread at any time, from the group's own goroutines too, except wait(), which they would wait
+/// for themselves in. An exception is not a panic here.
+class group {
+public:
+    /// Its context is derived from background(). Throws std::bad_alloc.
+    group() : group(background()) {}
+    /// Its context is derived from `parent`: when that one ends, so does the group's. Throws std::bad_alloc.
+    explicit group(const weft::context& parent) : context_(with_cancel(parent)) {}
+    group(const group&) = delete;
+    group& operator=(const group&) = delete;
+    /// Cancels the context and waits for the goroutines. An exception that wait() has not rethrown is dropped.
+    ~group()
+    {
+        context_.cancel();
+        running_.wait();
+    }
+
+    /// Starts a goroutine that calls `f()`. With a limit, waits for its turn first; whoever waits so is served first.
+    /// Throws as weft::go(); nothing was started then.
+    template <class F>
+        requires std::invocable<std::decay_t<F>>
+    void go(F&& f)
+    {
+        enter();
+        start(std::forward<F>(f));
+    }
+    /// go(), unless that would have to wait. False: nothing was started.
+    template <class F>
+        requires std::invocable<std::decay_t<F>>
+    [[nodiscard]] bool try_go(F&& f)
+    {
+        if (!try_enter())
+            return false;
+        start(std::forward<F>(f));
+        return true;
+    }
+
+    /// Waits until no goroutine of the group runs, and rethrows the first exception that has left one; later ones were
+    /// dropped. May be called again, also after more go(); it rethrows each time.
+    void wait()
+    {
+        running_.wait();
+        if (failed_.load(base::memory_order_acquire) == reported)
+            std::rethrow_exception(first_);
+    }
+
+    /// At most `n` goroutines run at the same time from now on; zero: none can be started. Throws
+    /// std::invalid_argument for a negative `n`, std::logic_error while goroutines of the group run. Not to be called
+    /// beside go() and try_go().
+    WEFT_API void limit(int n);
+
+    /// Ends with the first failure, whose exception is its cause(), and with the group.
+    [[nodiscard]] const weft::context& context() const noexcept { return context_; }
+
+private:
+    enum : int { none, failing, reported };
+
+    /// One more that runs; leaves again unless kept.
+    struct place {
+        group* of;
+        ~place()
+        {
+            if (of != nullptr)
+                of->leave();
+        }
+    };
+
+    template <class F>
+    void start(F&& f)
+    {
+        place failed{this};
+        detail::spawn(
+            [this, fn = std::decay_t<F>(std::forward<F>(f))]() mutable
+            {
+                const place at_end{this};
+                try {
+                    std::decay_t<F> mine(std::move(fn));  // it has gone when wait() returns
+                    std::invoke(std::move(mine));
+                } catch (...) {
+                    if (std::exception_ptr e = std::current_exception())
+                        fail(std::move(e));
+                    else
+                        throw;  // exit_goroutine(): a forced unwind is no exception object and goes on
+                }
+            },
+            nullptr);
+        failed.of = nullptr;
+    }
+
+    WEFT_API void enter();
+    [[nodiscard]] WEFT_API bool try_enter();
+    WEFT_API void leave() noexcept;
+    WEFT_API void fail(std::exception_ptr e) noexcept;
+
+    static constexpr int unlimited = -1;
+
+    cancel_context context_;
+    wait_group running_;
+    base::atomic<int> limit_{unlimited};  ///< written under the sema bucket's lock
+    base::atomic<int> inside_{0};         ///< with a limit, changed under the sema bucket's lock
+    base::atomic<int> failed_{none};
+    std::exception_ptr first_;  ///< written once, before failed_ is `reported`
+};
+
+}  // namespace weft
