@@ -7,6 +7,7 @@
 #include "weft/detail/atomic.hpp"
 #include "weft/detail/config.hpp"
 #include "weft/detail/deadline.hpp"
+#include "weft/detail/explore.hpp"
 
 namespace weft {
 
@@ -25,6 +26,7 @@ public:
     /// Parks until the mutex is the caller's.
     void lock()
     {
+        detail::explore_point();
         if (held_.exchange(1, base::memory_order_acquire) != 0) [[unlikely]]
             (void)lock_slow({});
     }
@@ -50,7 +52,9 @@ public:
         if (held_.load(base::memory_order_relaxed) == 0) [[unlikely]]
             unlock_of_unlocked();
         held_.store(0, base::memory_order_release);
-        base::light_barrier();  // pairs with the heavy barrier of contend(): it sees held_ == 0 or we see `waiting`
+        // Pairs with the heavy barrier of contend(): it sees held_ == 0 or we see `waiting`.
+        if (base::light_barrier_or_unusual()) [[unlikely]]
+            detail::explore_point_slow();
         if (queue_.load(base::memory_order_relaxed) == waiting) [[unlikely]]
             unlock_slow();
     }

@@ -113,6 +113,7 @@ WEFT_NOINLINE bool run_slow(core& c, void* slot, rt::m* self)
 template <direction Way>
 WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
 {
+    detail::explore_point();
     rt::m* const self = rt::this_m_inline();
     if (!c.lock.try_lock_biased(self)) [[unlikely]]
         return run_slow<Way>(c, slot, self);

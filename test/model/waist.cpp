@@ -235,3 +235,17 @@ weft::clock::time_point weft::clock::now() noexcept
 {
     return time_point(duration(sys::monotonic_now()));
 }
+namespace weft::rt {
+
+std::int64_t now() noexcept
+{
+    return sys::monotonic_now();
+}
+
+}  // namespace weft::rt
+
+namespace weft::detail {
+
+void explore_point_slow() noexcept {}
+
+}  // namespace weft::detail
