@@ -80,6 +80,7 @@ WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
 template <direction Way>
 outcome run_once(core& c, void* slot) noexcept
 {
+    rt::explore_point();
     rt::m* const self = rt::begin_section();
     c.lock.lock(self);
     rt::g* woken = nullptr;

@@ -257,6 +257,7 @@ private:
 /// begin_section(), for a call that may wait: throws std::bad_alloc on a plain thread without memory.
 [[nodiscard]] WEFT_ALWAYS_INLINE rt::m* begin()
 {
+    rt::explore_point();
     rt::m* const self = rt::begin_section();
     if (self == nullptr) [[unlikely]]
         (void)rt::current();

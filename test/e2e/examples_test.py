@@ -1,10 +1,10 @@
-"""The small examples do what they say: examples_test.py HELLO FIB WORKERS PORT"""
+"""The small examples do what they say: examples_test.py HELLO FIB WORKERS PORT TESTING"""
 
 import unittest
 
 import program
 
-HELLO, FIB, WORKERS, PORT = program.programs_or_skip(4)
+HELLO, FIB, WORKERS, PORT, TESTING = program.programs_or_skip(5)
 
 
 class Examples(unittest.TestCase):
@@ -34,6 +34,11 @@ class Examples(unittest.TestCase):
         text = self.check(program.run(PORT))
         self.assertIn("1000 caches, 2000 entries", text)
         self.assertIn("a moment later: 1000 entries", text)
+
+    def test_testing(self):
+        done = program.run(TESTING)
+        self.assertEqual(self.check(done), "again: the account is overdrawn\n" * 3)
+        self.assertIn("repeats it: the account is overdrawn", done.stderr)
 
 
 if __name__ == "__main__":
