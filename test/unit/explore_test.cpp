@@ -136,7 +136,7 @@ TEST(explore_deadlock_test, finds_two_mutexes_locked_in_both_orders)
 WEFT_TEST(explore_test, finds_what_depends_on_the_order_of_starts)
 {
     for (const int last : {0, 1, 2, 3}) {
-        const auto order = [last]
+        const auto in_order = [last]
         {
             std::vector<int> order;
             {
@@ -147,7 +147,7 @@ WEFT_TEST(explore_test, finds_what_depends_on_the_order_of_starts)
             }
             require(order.back() != last, "this one came last");
         };
-        EXPECT_TRUE(failing_seed(few_hundred, order).has_value()) << last;
+        EXPECT_TRUE(failing_seed(few_hundred, in_order).has_value()) << last;
     }
 }
 
