@@ -683,7 +683,7 @@ WEFT_TEST(chan_test, values_stay_in_order)
             std::size_t wrong = 0;
             std::size_t expected = 0;
             while (const auto v = c.recv())
-                wrong += *v == expected++ ? 0 : 1;
+                wrong += *v == expected++ ? 0U : 1U;
             EXPECT_EQ(wrong, 0U);
             EXPECT_EQ(expected, rounds);
             all.wait();
@@ -709,7 +709,7 @@ WEFT_TEST(chan_test, each_sender_stays_in_order_with_many)
         std::size_t wrong = 0;
         for (std::size_t i = 0; i < senders * rounds; ++i) {
             const auto v = c.recv();
-            wrong += v->second == next[v->first]++ ? 0 : 1;
+            wrong += v->second == next[v->first]++ ? 0U : 1U;
         }
         EXPECT_EQ(wrong, 0U);
         all.wait();
@@ -953,7 +953,7 @@ void many_to_many(int proc_count, int capacity, std::size_t goroutines, std::siz
         senders.go([&, i] { send(i); });
         receivers.go(receive);
     }
-    senders.add(static_cast<std::ptrdiff_t>(threads));
+    senders.add(static_cast<int>(threads));
     for (std::size_t i = 0; i < threads; ++i) {
         plain.emplace_back(
             [&, i]
@@ -1223,7 +1223,7 @@ WEFT_TEST(chan_test, a_channel_ends_as_soon_as_its_last_user_lets_go)
 
 template <int N>
 struct kind {
-    std::array<char, N> v{};
+    std::array<char, static_cast<std::size_t>(N)> v{};
     friend bool operator==(const kind&, const kind&) = default;
 };
 template <int... N>
