@@ -277,6 +277,27 @@ WEFT_TEST(explore_test, a_seed_repeats_an_order_exactly)
     EXPECT_EQ(different.size(), scaled(30)) << "other seeds, other orders";
 }
 
+// A future that is dropped gives its goroutine's control block back, which may be used again at once.
+WEFT_TEST(explore_test, futures_come_and_go)
+{
+    for (const int n : {1, 4}) {
+        const procs p(n);
+        explore(static_cast<int>(scaled(100)),
+                []
+                {
+                    weft::wait_group all;
+                    for (int i = 0; i < 4; ++i)
+                        all.go(
+                            [i]
+                            {
+                                for (int k = 0; k < 10; ++k)
+                                    require(weft::async([=] { return i + k; }).get() == i + k, "the result");
+                            });
+                    all.wait();
+                });
+    }
+}
+
 TEST_F(explore_test, works_from_a_plain_thread)
 {
     const auto found = failing_seed(few_hundred, lost_update);
