@@ -103,7 +103,15 @@ WEFT_TEST(explore_test, changes_the_turn_at_locks_that_nobody_waits_for)
 }
 
 // Not under the fixture: what is deadlocked keeps its stack.
-TEST(explore_deadlock_test, finds_two_mutexes_locked_in_both_orders)
+class explore_deadlock_test : public ::testing::Test {
+protected:
+    void TearDown() override
+    {
+        EXPECT_TRUE(weft::test::eventually([] { return weft::num_goroutines() == 0; }));
+    }
+};
+
+TEST_F(explore_deadlock_test, finds_two_mutexes_locked_in_both_orders)
 {
     const auto abba = []
     {
