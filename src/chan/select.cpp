@@ -229,9 +229,18 @@ private:
     {
         if (used_ == 0)
             return none;
-        const std::size_t first = rt::random_below(self, static_cast<std::uint32_t>(used_));
-        for (std::size_t k = 0; k < used_; ++k) {
-            const index i = order_[(first + k) % used_];
+        // In the order of the cases, not of the addresses: a seed of an exploration must mean the same each time.
+        const auto after = [this](std::size_t i)
+        {
+            do
+                i = (i + 1) % cases_.size();
+            while (cases_[i].c == nullptr);
+            return i;
+        };
+        std::size_t i = after(cases_.size() - 1);
+        for (std::size_t skip = rt::random_below(self, static_cast<std::uint32_t>(used_)); skip > 0; --skip)
+            i = after(i);
+        for (std::size_t k = 0; k < used_; ++k, i = after(i)) {
             if (const outcome o = attempt(cases_[i], woken); o != outcome::blocked) {
                 cases_[i].ok = o == outcome::done;
                 return i;
