@@ -346,6 +346,11 @@ WEFT_ALWAYS_INLINE void ready_plain(g* item) noexcept
     }
 }
 
+__attribute__((cold, noinline)) void yield_explored(g* me) noexcept
+{
+    me->member->in->point(me, true);
+}
+
 /// Parks `me` in the section of `self`, which ends.
 WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
@@ -671,10 +676,8 @@ void yield() noexcept
         return;
     }
     g* const me = self->current;
-    if ((me->flags & g::explored) != 0) [[unlikely]] {
-        me->member->in->point(me, true);
-        return;
-    }
+    if ((me->flags & g::explored) != 0) [[unlikely]]
+        return yield_explored(me);
     enter(*self);
     p& proc = *self->proc;
     me->move_to(g_state::running, g_state::runnable);
