@@ -263,15 +263,16 @@ private:
         }
         return none;
     }
+    // By the order of the cases, not of the addresses: a seed of an exploration must mean the same each time.
     [[nodiscard]] bool is_ready(std::size_t i) const noexcept
     {
-        const select_case& sc = cases_[order_[i]];
-        return (core::of(sc.c).ready.read() & bit_of(sc)) != 0;
+        const select_case& sc = cases_[i];
+        return sc.c != nullptr && (core::of(sc.c).ready.read() & bit_of(sc)) != 0;
     }
     [[nodiscard]] std::uint32_t count_ready() const noexcept
     {
         std::uint32_t n = 0;
-        for (std::size_t i = 0; i < used_; ++i)
+        for (std::size_t i = 0; i < cases_.size(); ++i)
             n += is_ready(i) ? 1U : 0U;
         return n;
     }
@@ -280,7 +281,7 @@ private:
         std::size_t i = 0;
         while (!is_ready(i) || n-- > 0)
             ++i;
-        return order_[i];
+        return i;
     }
     static bool unlock_commit(rt::g*, void* self) noexcept
     {

@@ -215,23 +215,25 @@ void bubble::queue(g* item, g_list& out) noexcept
 
 void bubble::hand_over(m* self, handing& out) noexcept
 {
-    if (!out.runnable.empty()) {
-        m* const entered = self == nullptr ? begin_section() : nullptr;
-        if (m* const here = self != nullptr ? self : entered; here != nullptr) {
-            while (g* const item = out.runnable.pop_front())
-                push_ready(*here->proc, item);
-        } else {
-            sched.global.push(out.runnable);
-        }
-        wake_if_needed();
-        end_section(entered);
-    }
-    if (out.owner == nullptr)
+    if (out.runnable.empty() && out.owner == nullptr)
         return;
-    if (self != nullptr && (out.owner->flags & g::a_thread) == 0)
-        ready_inside(*self, out.owner);
+    m* const entered = self == nullptr ? begin_section() : nullptr;
+    m* const here = self != nullptr ? self : entered;
+    if (g* const owner = out.owner; owner != nullptr) {
+        if ((owner->flags & g::a_thread) != 0) {
+            ready_thread(owner);
+        } else {
+            owner->move_to(g_state::waiting, g_state::runnable);
+            out.runnable.push_back(owner);
+        }
+    }
+    if (here == nullptr)
+        sched.global.push(out.runnable);
     else
-        rt::ready(out.owner);
+        while (g* const item = out.runnable.pop_front())
+            push_ready(*here->proc, item);
+    wake_if_needed();
+    end_section(entered);
 }
 
 // --- all blocked

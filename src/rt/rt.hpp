@@ -65,6 +65,9 @@ bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept;
 
 /// Makes a parked goroutine runnable, or wakes a plain thread. The caller must have won it: one ready() a park().
 void ready(g* item) noexcept;
+/// ready() by a goroutine that may not be one any more: its control block belongs to who is woken (storage_life::kept).
+/// The caller does not park here in an exploration.
+void ready_by_ending(g* item) noexcept;
 /// ready() inside a section. Precondition: not g::special.
 void ready_inside(m& self, g* item) noexcept;
 /// ready() for many, linked by g::next; the list is empty afterwards.

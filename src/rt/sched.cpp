@@ -335,13 +335,23 @@ void park_thread(g* self, commit_fn commit, void* argument, wait_reason why) noe
     thread_resumed(self);
 }
 
-/// `self` was won by the caller.
-void ready_thread(g* self) noexcept
+/// ready() of what is not special.
+WEFT_ALWAYS_INLINE void ready_plain(g* item) noexcept
 {
-    if (self->why.load(base::memory_order_relaxed) != wait_reason::none)
-        sched.thread_readies.fetch_add(1, base::memory_order_seq_cst);
-    self->awake.store(1, base::memory_order_release);
-    sys::futex_wake(&self->awake, 1);  // the thread may be gone by now; its g is still memory
+    if (m* const self = this_m(); self != nullptr) {
+        enter(*self);
+        ready_inside(*self, item);
+        leave(*self);
+    } else {
+        item->move_to(g_state::waiting, g_state::runnable);
+        sched.global.push(item);
+        wake_if_needed();
+    }
+}
+
+__attribute__((cold, noinline)) void yield_explored(g* me) noexcept
+{
+    me->member->in->point(me, true);
 }
 
 /// push_next(), where one is queued already: somebody else may run one of the two.
@@ -473,6 +483,14 @@ void enter_slow(m& self) noexcept
 g* next_local(p& proc) noexcept
 {
     return pick(proc);
+}
+
+void ready_thread(g* self) noexcept
+{
+    if (self->why.load(base::memory_order_relaxed) != wait_reason::none)
+        sched.thread_readies.fetch_add(1, base::memory_order_seq_cst);
+    self->awake.store(1, base::memory_order_release);
+    sys::futex_wake(&self->awake, 1);  // the thread may be gone by now; its g is still memory
 }
 
 timer_heap& timers_of(g& owner) noexcept
@@ -635,15 +653,15 @@ void ready(g* item) noexcept
         explore_point();
         return;
     }
-    if (m* const self = this_m(); self != nullptr) {
-        enter(*self);
-        ready_inside(*self, item);
-        leave(*self);
-    } else {
-        item->move_to(g_state::waiting, g_state::runnable);
-        sched.global.push(item);
-        wake_if_needed();
-    }
+    ready_plain(item);
+}
+
+void ready_by_ending(g* item) noexcept
+{
+    if ((item->flags & g::special) != 0) [[unlikely]]
+        ready_special(nullptr, item);
+    else
+        ready_plain(item);
 }
 
 void ready(g_list& items) noexcept
@@ -684,10 +702,8 @@ void yield() noexcept
         return;
     }
     g* const me = self->current;
-    if ((me->flags & g::explored) != 0) [[unlikely]] {
-        me->member->in->point(me, true);
-        return;
-    }
+    if ((me->flags & g::explored) != 0) [[unlikely]]
+        return yield_explored(me);
     enter(*self);
     p& proc = *self->proc;
     me->move_to(g_state::running, g_state::runnable);

@@ -118,6 +118,8 @@ WEFT_ALWAYS_INLINE void drop_inside(m& self, g* item) noexcept
 }
 /// park() without looking at what is special of `me`, in the section of `self`, which it ends.
 void switch_out(m& self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
+/// ready() of a plain thread.
+void ready_thread(g* self) noexcept;
 /// Where `owner`, which runs, has its timers.
 [[nodiscard]] timer_heap& timers_of(g& owner) noexcept;
 /// The loop of an M on g0. Never returns.

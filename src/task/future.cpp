@@ -67,7 +67,7 @@ bool meeting::wait_until(std::chrono::nanoseconds deadline)
 
 void meeting::wake(std::uintptr_t waiter) noexcept
 {
-    rt::ready(reinterpret_cast<rt::g*>(waiter));
+    rt::ready_by_ending(reinterpret_cast<rt::g*>(waiter));
 }
 
 }  // namespace weft::detail

@@ -177,6 +177,11 @@ void ready(g* item) noexcept
     model::runtime::get().ready(item);
 }
 
+void ready_by_ending(g* item) noexcept
+{
+    ready(item);
+}
+
 void ready(g_list& items) noexcept
 {
     while (g* const item = items.pop_front())

@@ -456,8 +456,15 @@ WEFT_TEST(bubble_test, the_outside_keeps_its_clock)
 }
 
 // Not under the fixture: what is deadlocked keeps its stack.
+class bubble_deadlock_test : public ::testing::Test {
+protected:
+    void TearDown() override
+    {
+        EXPECT_TRUE(weft::test::eventually([] { return weft::num_goroutines() == 0; }));
+    }
+};
 
-TEST(bubble_deadlock_test, is_thrown_and_names_who_waits_for_what)
+TEST_F(bubble_deadlock_test, is_thrown_and_names_who_waits_for_what)
 {
     const std::string what = deadlock_of(
         []
@@ -483,14 +490,14 @@ TEST(bubble_deadlock_test, is_thrown_and_names_who_waits_for_what)
     EXPECT_TRUE(has(what, "[second]: mutex")) << what;
 }
 
-TEST(bubble_deadlock_test, is_thrown_for_channels)
+TEST_F(bubble_deadlock_test, is_thrown_for_channels)
 {
     EXPECT_TRUE(has(deadlock_of([] { (void)weft::chan<int>().recv(); }), "channel receive"));
     EXPECT_TRUE(has(deadlock_of([] { weft::chan<int>().send(1); }), "channel send"));
     EXPECT_TRUE(has(deadlock_of([] { weft::select(); }), "goroutine"));
 }
 
-TEST(bubble_deadlock_test, others_at_the_same_address_are_not_disturbed)
+TEST_F(bubble_deadlock_test, others_at_the_same_address_are_not_disturbed)
 {
     for (const int n : {1, 4}) {
         const procs p(n);
@@ -532,7 +539,7 @@ TEST(bubble_deadlock_test, others_at_the_same_address_are_not_disturbed)
     }
 }
 
-TEST(bubble_deadlock_test, an_exception_is_what_is_thrown_if_there_is_one)
+TEST_F(bubble_deadlock_test, an_exception_is_what_is_thrown_if_there_is_one)
 {
     EXPECT_THROW(bubble(
                      []
@@ -545,7 +552,7 @@ TEST(bubble_deadlock_test, an_exception_is_what_is_thrown_if_there_is_one)
                  std::out_of_range);
 }
 
-TEST(bubble_deadlock_test, goroutines_of_it_are_not_counted_any_more)
+TEST_F(bubble_deadlock_test, goroutines_of_it_are_not_counted_any_more)
 {
     weft::run([] {});
     const std::size_t before = weft::num_goroutines();
