@@ -31,7 +31,7 @@ bool once::begin()
         waiter.who = rt::current();
         waiter.key = this;
         bucket.lock();
-        if (!word_.compare_exchange_strong(seen, seen | waiting, base::memory_order_relaxed,
+        if (!word_.compare_exchange_strong(seen, seen | waiting, base::memory_order_acquire,
                                            base::memory_order_acquire)) {
             bucket.unlock();
             continue;
