@@ -7,6 +7,9 @@ if(WEFT_CORE_SOURCES MATCHES "\\.S(;|$)")
     enable_language(ASM)
 endif()
 
+# Its assembly names a function of the same file, which link-time optimisation would put elsewhere.
+set_source_files_properties("${PROJECT_SOURCE_DIR}/src/sys/context.cpp" PROPERTIES COMPILE_OPTIONS -fno-lto)
+
 function(weft_add_core target kind)
     add_library(${target} ${kind} ${WEFT_CORE_SOURCES})
     target_compile_features(${target} PUBLIC cxx_std_20)

@@ -3,7 +3,6 @@
 // one out and waits while it is empty.
 #include <chrono>
 #include <cstdio>
-#include <optional>
 
 #include "weft/weft.hpp"
 
@@ -17,11 +16,8 @@ public:
     {
         for (int i = 0; i < burst; ++i)
             tokens_.send({});
-        weft::go([interval, tokens = tokens_, stop = stop_] { refill(interval, tokens, stop); });
+        weft::go([interval, tokens = tokens_, life = weft::context(life_)] { refill(interval, tokens, life); });
     }
-    ~rate_limiter() { stop_.close(); }
-    rate_limiter(const rate_limiter&) = delete;
-    rate_limiter& operator=(const rate_limiter&) = delete;
 
     /// Parks until the caller may go on. Callers are served in the order in which they come.
     void wait() const { static_cast<void>(tokens_.recv()); }
@@ -35,17 +31,16 @@ public:
 private:
     struct token {};
 
-    static void refill(std::chrono::nanoseconds interval, const weft::sender<token>& tokens,
-                       const weft::receiver<token>& stop)
+    static void refill(std::chrono::nanoseconds interval, const weft::sender<token>& tokens, const weft::context& life)
     {
-        bool stopped = false;
-        for (auto next = weft::clock::now() + interval; !stopped; next += interval)
-            weft::select(weft::on_recv(stop, [&] { stopped = true; }),
-                         weft::on_deadline(next, [&] { static_cast<void>(tokens.try_send(token{})); }));
+        const weft::ticker ticks(interval);
+        while (!life.err())
+            weft::select(weft::on_recv(ticks.channel(), [&] { static_cast<void>(tokens.try_send(token{})); }),
+                         weft::on_done(life));
     }
 
     weft::chan<token> tokens_;
-    weft::chan<token> stop_;
+    weft::cancel_context life_ = weft::with_cancel(weft::background());  // ends with this object, and refill() with it
 };
 
 constexpr auto interval = 10ms;

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Keeps the C++ of the guides equal to what is compiled and run.
+"""Keeps the C++ of the pages equal to what is compiled and run.
 
-A block of docs/guide/*.md or docs/memory-model.md that begins with "```cpp FILE/NAME" shows a region of
-examples/guide/FILE.cpp: the lines between "// [NAME]" and "// [/NAME]", without their common indent. Without an option
-the tool checks that each block is such a region and each region stands on a page; --update puts the regions into the
-pages.
+A block of README.md, docs/guide/*.md or docs/memory-model.md that begins with "```cpp FILE/NAME" shows a region of
+examples/guide/FILE.cpp: the lines between "// [NAME]" and "// [/NAME]", without their common indent. "```cpp NAME" shows
+the whole of examples/NAME.cpp. Without an option the tool checks that each block is such code and each region stands on
+a page; --update puts the code into the pages.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def fill(page, known, file):
     def block(found):
         name, line = found[1], page.count("\n", 0, found.start()) + 1
         if name not in known:
-            errors.append(f"{file}:{line}: " + (f"there is no region {name}" if name else "```cpp without FILE/NAME"))
+            errors.append(f"{file}:{line}: " + (f"there is no {name}" if name else "```cpp without FILE/NAME"))
             return found[0]
         shown.add(name)
         return f"```cpp {name}\n{known[name]}```"
@@ -57,12 +57,13 @@ def fill(page, known, file):
 
 def run(root, update):
     """All that is wrong, as lines of text; `update` mends what differs."""
-    known, errors, shown = {}, [], set()
+    known = {p.stem: p.read_text(encoding="utf-8") for p in (root / "examples").glob("*.cpp")}
+    errors, shown = [], set()
     for source in sorted((root / "examples" / "guide").glob("*.cpp")):
         found, wrong = regions(source.read_text(encoding="utf-8"), source.relative_to(root))
         known |= {f"{source.stem}/{name}": code for name, code in found.items()}
         errors += wrong
-    for page in [*sorted((root / "docs" / "guide").glob("*.md")), root / "docs" / "memory-model.md"]:
+    for page in [root / "README.md", *sorted((root / "docs" / "guide").glob("*.md")), root / "docs" / "memory-model.md"]:
         if not page.exists():
             continue
         before = page.read_text(encoding="utf-8")
@@ -72,8 +73,8 @@ def run(root, update):
         if after != before and update:
             page.write_text(after, encoding="utf-8")
         elif after != before:
-            errors.append(f"{page.relative_to(root)}: differs from examples/guide (tools/snippets.py --update)")
-    return errors + [f"examples/guide: no page shows {name}" for name in sorted(known.keys() - shown)]
+            errors.append(f"{page.relative_to(root)}: differs from examples (tools/snippets.py --update)")
+    return errors + [f"examples/guide: no page shows {name}" for name in sorted(known.keys() - shown) if "/" in name]
 
 
 def main():

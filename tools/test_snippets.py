@@ -45,25 +45,35 @@ class Pages(unittest.TestCase):
     def test_update_then_check(self):
         root = self.tree("# P\n\n```cpp f/outer\nstale\n```\nand\n```sh\nls\n```\n\n```cpp f/inner\n```\n")
         self.assertEqual(snippets.run(root, update=False),
-                         ["docs/guide/p.md: differs from examples/guide (tools/snippets.py --update)"])
+                         ["docs/guide/p.md: differs from examples (tools/snippets.py --update)"])
         self.assertEqual(snippets.run(root, update=True), [])
         self.assertEqual(snippets.run(root, update=False), [])
         self.assertEqual((root / "docs/guide/p.md").read_text(encoding="utf-8"),
                          "# P\n\n```cpp f/outer\nfirst();\nif (x)\n    second();\n```\nand\n```sh\nls\n```\n\n"
                          "```cpp f/inner\nif (x)\n    second();\n```\n")
 
+    def test_whole_programs(self):
+        root = self.tree("```cpp f/outer\n```\n```cpp f/inner\n```\n")
+        (root / "examples/hello.cpp").write_text("int main() {}\n", encoding="utf-8")
+        (root / "README.md").write_text("```cpp hello\nint\n```\n", encoding="utf-8")
+        self.assertEqual(snippets.run(root, update=True), [])
+        self.assertEqual((root / "README.md").read_text(encoding="utf-8"), "```cpp hello\nint main() {}\n```\n")
+
     def test_blocks_and_regions_without_a_partner(self):
         root = self.tree("```cpp f/outer\n```\n\n```cpp\nx\n```\n\n```cpp g/none\nx\n```\n")
         errors = snippets.run(root, update=True)
         self.assertEqual(len(errors), 3, errors)
         self.assertIn(":4: ```cpp without FILE/NAME", errors[0])
-        self.assertIn("there is no region g/none", errors[1])
+        self.assertIn("there is no g/none", errors[1])
         self.assertIn("no page shows f/inner", errors[2])
 
 
 class ThisTree(unittest.TestCase):
-    def test_the_guides_show_what_is_compiled(self):
+    def test_the_pages_show_what_is_compiled(self):
         self.assertEqual(snippets.run(snippets.ROOT, update=False), [])
+
+    def test_the_readme_shows_the_first_program(self):
+        self.assertIn("\n```cpp hello\n", (snippets.ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

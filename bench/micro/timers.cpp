@@ -1,17 +1,45 @@
-// A million goroutines that sleep.
+// Timers that are started and stopped, and a million goroutines that sleep.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 
 #include "harness.hpp"
+#include "weft/clock.hpp"
 #include "weft/runtime.hpp"
 #include "weft/sync.hpp"
 #include "weft/time.hpp"
 
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::uint64_t million = 1'000'000;
 constexpr std::uint64_t sleeps = 3;
+
+/// One operation: a timer made and stopped, long before it would fire, while nothing else is armed.
+bench::result start_stop(const bench::settings& set)
+{
+    const auto start_and_stop = [](std::uint64_t n)
+    {
+        for (std::uint64_t i = 0; i < n; ++i) {
+            weft::timer t(1h);
+            bench::require(t.stop(), "timers/start_stop");
+        }
+    };
+    return bench::scaled(set, start_and_stop);
+}
+
+/// One operation: the deadline of a timer put off, as each read of a connection with a timeout does.
+bench::result reset(const bench::settings& set)
+{
+    weft::timer t(1h);
+    const auto put_off = [&t](std::uint64_t n)
+    {
+        for (std::uint64_t i = 0; i < n; ++i)
+            bench::require(t.reset(1h), "timers/reset");
+    };
+    return bench::scaled(set, put_off);
+}
 
 /// From 0 to 1 s, by a hash of the sleep's number (splitmix64): the Go peer sleeps the same times.
 std::chrono::nanoseconds duration_of(std::uint64_t number)
@@ -54,7 +82,11 @@ bench::result sleepers(const bench::settings&)
             .note = {}};
 }
 
-constexpr bench::named_case cases[] = {{"timers/million_sleepers", sleepers}};
+constexpr bench::named_case cases[] = {
+    {"timers/start_stop", start_stop},
+    {"timers/reset", reset},
+    {"timers/million_sleepers", sleepers},
+};
 
 }  // namespace
 

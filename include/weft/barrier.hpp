@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -105,6 +106,13 @@ public:
     {
         return try_wait(arrival) ||
                detail::bounded(deadline, [&](detail::wait_bound b) { return core_.wait_slow(arrival.phase_, b); });
+    }
+    /// Parks until the phase of `arrival` is over, unless `ctx` ends before: then returns ctx.err().
+    [[nodiscard]] std::error_code wait(const arrival_token& arrival, const context& ctx) const
+    {
+        return detail::unless_ended(
+            ctx, [&] { return try_wait(arrival); },
+            [&](detail::wait_bound b) { return core_.wait_slow(arrival.phase_, b); });
     }
     /// arrive(), then wait().
     void arrive_and_wait() { wait(arrive()); }

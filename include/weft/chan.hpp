@@ -38,7 +38,8 @@ concept chan_value = std::is_object_v<T> && !std::is_const_v<T> && !std::is_vola
 /// What chan, sender and receiver have in common.
 template <class T>
 class chan_end {
-    static_assert(chan_value<T>, "a channel's element is an object type that can be moved, neither const nor volatile");
+    static_assert(chan_value<T>,
+                  "a channel's element is an object type that can be moved and destroyed, neither const nor volatile");
 
 public:
     /// Elements in the buffer; 0 for a nil channel. A snapshot.
@@ -249,9 +250,9 @@ public:
 /// Values and waiters are first in, first out. A send happens before the matching receive completes, a close before a
 /// receive that returns because of it, the k-th receive on a channel of capacity C before the (k+C)-th send completes.
 ///
-/// `T` may be move-only. If moving or destroying it may throw, each element travels in a heap allocation: a send that
-/// throws has then sent nothing, and an element whose move out throws is lost to the receiver, not to the channel. A
-/// move that is noexcept must not use weft or block: it is done while the channel is locked.
+/// `T` may be move-only; its destructor must not throw. If moving it may throw, each element travels in a heap
+/// allocation: a send that throws has then sent nothing, and an element whose move out throws is lost to the receiver,
+/// not to the channel. A move that is noexcept must not use weft or block: it is done while the channel is locked.
 template <class T>
 class chan : public detail::chan_end<T> {
     using base_type = detail::chan_end<T>;
@@ -262,7 +263,7 @@ public:
     /// Unbuffered. Throws std::bad_alloc.
     chan() : base_type(detail::chan_handle(detail::chan_new(detail::element_of<T>, 0))) {}
     /// With a buffer for `capacity` elements; 0: unbuffered. Throws std::invalid_argument for a negative capacity,
-    /// std::length_error for one beyond the address space, std::bad_alloc.
+    /// std::length_error for more than 2^31 - 1 elements or more bytes than the address space has, std::bad_alloc.
     template <std::integral N>
     explicit chan(N capacity)
         : base_type(detail::chan_handle(detail::chan_new(detail::element_of<T>, checked(capacity))))

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <mutex>
 #include <stop_token>
+#include <system_error>
 #include <utility>
 
 #include "weft/detail/atomic.hpp"
@@ -45,6 +46,7 @@ public:
     void wait(std::unique_lock<mutex>& lock) { (void)wait_slow(lock, {}, nullptr); }
     /// Until `holds()`, which is called with the mutex locked.
     template <class Predicate>
+        requires std::predicate<Predicate&>
     void wait(std::unique_lock<mutex>& lock, Predicate holds)
     {
         while (!holds())
@@ -111,6 +113,23 @@ public:
                   const std::chrono::duration<Rep, Period>& timeout, Predicate holds)
     {
         return wait_until(lock, std::move(stop), detail::deadline_after(timeout), std::move(holds));
+    }
+    /// Until notified, unless `ctx` ends before: then returns ctx.err().
+    [[nodiscard]] std::error_code wait(std::unique_lock<mutex>& lock, const context& ctx)
+    {
+        return detail::unless_ended(
+            ctx, [] { return false; }, [&](detail::wait_bound b) { return wait_slow(lock, b, nullptr); });
+    }
+    /// Until `holds()`, which wins, or `ctx` ends: then returns ctx.err().
+    template <class Predicate>
+        requires std::predicate<Predicate&>
+    [[nodiscard]] std::error_code wait(std::unique_lock<mutex>& lock, Predicate holds, const context& ctx)
+    {
+        while (!holds()) {
+            if (const std::error_code ended = wait(lock, ctx))
+                return holds() ? std::error_code() : ended;
+        }
+        return {};
     }
 
 private:

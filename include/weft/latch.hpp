@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
+#include <system_error>
 
 #include "weft/detail/countdown.hpp"
 
@@ -49,6 +50,12 @@ public:
     {
         return left_.zero() ||
                detail::bounded(deadline, [this](detail::wait_bound b) { return left_.wait_slow(b, owner); });
+    }
+    /// wait(), unless `ctx` ends before: then returns ctx.err(), and the gate may not be open.
+    [[nodiscard]] std::error_code wait(const context& ctx) const
+    {
+        return detail::unless_ended(
+            ctx, [this] { return left_.zero(); }, [this](detail::wait_bound b) { return left_.wait_slow(b, owner); });
     }
     /// count_down(n), then wait().
     void arrive_and_wait(std::ptrdiff_t n = 1)

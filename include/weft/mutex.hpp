@@ -3,10 +3,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <system_error>
 
 #include "weft/detail/atomic.hpp"
 #include "weft/detail/config.hpp"
 #include "weft/detail/deadline.hpp"
+#include "weft/detail/explore.hpp"
 
 namespace weft {
 
@@ -25,6 +27,7 @@ public:
     /// Parks until the mutex is the caller's.
     void lock()
     {
+        detail::explore_point();
         if (held_.exchange(1, base::memory_order_acquire) != 0) [[unlikely]]
             (void)lock_slow({});
     }
@@ -44,13 +47,21 @@ public:
     {
         return try_lock() || detail::bounded(deadline, [this](detail::wait_bound b) { return lock_slow(b); });
     }
+    /// lock(), unless `ctx` ends before: then returns ctx.err(), and it is not locked.
+    [[nodiscard]] std::error_code lock(const context& ctx)
+    {
+        return detail::unless_ended(
+            ctx, [this] { return try_lock(); }, [this](detail::wait_bound b) { return lock_slow(b); });
+    }
     /// Throws std::logic_error when the mutex is not locked.
     void unlock()
     {
         if (held_.load(base::memory_order_relaxed) == 0) [[unlikely]]
             unlock_of_unlocked();
         held_.store(0, base::memory_order_release);
-        base::light_barrier();  // pairs with the heavy barrier of contend(): it sees held_ == 0 or we see `waiting`
+        // Pairs with the heavy barrier of contend(): it sees held_ == 0 or we see `waiting`.
+        if (base::light_barrier_or_unusual()) [[unlikely]]
+            detail::explore_point_slow();
         if (queue_.load(base::memory_order_relaxed) == waiting) [[unlikely]]
             unlock_slow();
     }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
+#include <system_error>
 
 #include "weft/detail/deadline.hpp"
 #include "weft/detail/semaphore.hpp"
@@ -64,6 +65,15 @@ public:
         return try_acquire(n) ||
                detail::bounded(deadline, [this, n](detail::wait_bound b) { return core_.acquire_slow(n, max(), b); });
     }
+    /// acquire(n), unless `ctx` ends before: then returns ctx.err(), and no permit is taken.
+    [[nodiscard]] std::error_code acquire(std::ptrdiff_t n, const context& ctx)
+    {
+        return detail::unless_ended(
+            ctx, [this, n] { return try_acquire(n); },
+            [this, n](detail::wait_bound b) { return core_.acquire_slow(n, max(), b); });
+    }
+    /// acquire(1, ctx).
+    [[nodiscard]] std::error_code acquire(const context& ctx) { return acquire(1, ctx); }
 
 private:
     static constexpr std::ptrdiff_t checked(std::ptrdiff_t desired)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <system_error>
 
 #include "weft/detail/config.hpp"
 #include "weft/detail/deadline.hpp"
@@ -49,6 +50,12 @@ public:
     {
         return try_lock() || detail::bounded(deadline, [this](detail::wait_bound b) { return lock_slow(b); });
     }
+    /// lock(), unless `ctx` ends before: then returns ctx.err(), and it is not locked.
+    [[nodiscard]] std::error_code lock(const context& ctx)
+    {
+        return detail::unless_ended(
+            ctx, [this] { return try_lock(); }, [this](detail::wait_bound b) { return lock_slow(b); });
+    }
     /// Throws std::logic_error when no writer is inside.
     void unlock()
     {
@@ -81,6 +88,17 @@ public:
                                                         const auto before = word_.add_reader();
                                                         return !before.writer() || lock_shared_slow(before, b);
                                                     });
+    }
+    /// lock_shared(), unless `ctx` ends before: then returns ctx.err(), and it is not locked.
+    [[nodiscard]] std::error_code lock_shared(const context& ctx)
+    {
+        return detail::unless_ended(
+            ctx, [this] { return try_lock_shared(); },
+            [this](detail::wait_bound b)
+            {
+                const auto before = word_.add_reader();
+                return !before.writer() || lock_shared_slow(before, b);
+            });
     }
     /// Throws std::logic_error when no reader is inside.
     void unlock_shared()

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <concepts>
 #include <functional>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -43,6 +44,12 @@ public:
     {
         return left_.zero() ||
                detail::bounded(deadline, [this](detail::wait_bound b) { return left_.wait_slow(b, owner); });
+    }
+    /// wait(), unless `ctx` ends before: then returns ctx.err(), and the counter may not be zero.
+    [[nodiscard]] std::error_code wait(const context& ctx)
+    {
+        return detail::unless_ended(
+            ctx, [this] { return left_.zero(); }, [this](detail::wait_bound b) { return left_.wait_slow(b, owner); });
     }
     /// add(1), then a goroutine that calls f() and then done().
     template <class F>

@@ -2,6 +2,6 @@
 
 namespace weft::base {
 
-std::atomic<bool> fence_needed{false};
+constinit std::atomic<std::uint32_t> unusual{0};
 
 }  // namespace weft::base

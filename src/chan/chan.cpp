@@ -113,6 +113,7 @@ WEFT_NOINLINE bool run_slow(core& c, void* slot, rt::m* self)
 template <direction Way>
 WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
 {
+    rt::explore_point();
     rt::m* const self = rt::this_m_inline();
     if (!c.lock.try_lock_biased(self)) [[unlikely]]
         return run_slow<Way>(c, slot, self);
@@ -125,6 +126,7 @@ WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
 template <direction Way>
 WEFT_NOINLINE outcome run_once(core& c, void* slot) noexcept
 {
+    rt::explore_point();
     rt::m* const self = rt::this_m();
     c.lock.lock(self);
     rt::g* woken = nullptr;
@@ -150,6 +152,7 @@ struct single_wait : timed_wait {
 template <direction Way>
 chan_status run_until(core& c, void* slot, std::chrono::nanoseconds deadline)
 {
+    rt::explore_point();
     rt::m* const self = rt::this_m();
     if (self == nullptr)
         (void)rt::current();

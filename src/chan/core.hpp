@@ -331,7 +331,7 @@ private:
 /// Readies a goroutine or a thread.
 WEFT_ALWAYS_INLINE void ready_one(rt::m* self, rt::g* woken) noexcept
 {
-    if (self == nullptr || (woken->flags & rt::g::a_thread) != 0) [[unlikely]] {
+    if (self == nullptr || (woken->flags & rt::g::special) != 0) [[unlikely]] {
         rt::ready(woken);
         return;
     }

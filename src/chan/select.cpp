@@ -307,6 +307,7 @@ namespace detail {
 
 std::size_t select_run(std::span<select_case> cases, std::chrono::nanoseconds deadline, bool has_default)
 {
+    explore_point();
     using chans::selection;
     const bool few = cases.size() <= chans::attempts::most;
     if (few) [[likely]]

@@ -112,6 +112,7 @@ void stop_at_exit() noexcept
     if (!sched.exiting.compare_exchange_strong(nobody, self != nullptr ? self->current : this_thread_g()))
         return;
     sched.stopping.store(true);
+    sched.start_hooks.fetch_add(1);
     if (self != nullptr)
         stop_all_but(*self);
     static std::array<const m*, max_procs_limit> claimed{};
@@ -134,6 +135,7 @@ void in_forked_child() noexcept
 {
     forked.store(true, base::memory_order_relaxed);
     sched.stopping.store(true, base::memory_order_relaxed);  // nothing to stop: the threads are gone
+    sched.start_hooks.fetch_add(1, base::memory_order_relaxed);
     if (m* const self = this_m(); self != nullptr)
         self->own.mark_forked();
 }

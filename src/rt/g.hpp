@@ -37,13 +37,14 @@ struct g_extra {
 
 struct alignas(base::cache_line) g {
     enum : std::uint8_t {
-        no_stack = 1,   ///< has not run yet: needs a stack first
-        locked = 2,     ///< lock_thread() is on: runs on `home` alone
-        a_thread = 4,   ///< stands for a plain thread; never in a run queue
-        pinned = 8,     ///< attr::pinned: locks itself before its function begins
-        kept = 16,      ///< detail::storage_life::kept
-        bubbled = 32,   ///< belongs to a bubble: `member` is set (bubble.hpp)
-        explored = 64,  ///< and to one whose order of running is drawn
+        no_stack = 1,                  ///< has not run yet: needs a stack first
+        locked = 2,                    ///< lock_thread() is on: runs on `home` alone
+        a_thread = 4,                  ///< stands for a plain thread; never in a run queue
+        pinned = 8,                    ///< attr::pinned: locks itself before its function begins
+        kept = 16,                     ///< detail::storage_life::kept
+        bubbled = 32,                  ///< belongs to a bubble: `member` is set (bubble.hpp)
+        explored = 64,                 ///< and to one whose order of running is drawn
+        special = a_thread | bubbled,  ///< parks and is readied in another way
     };
 
     sys::context ctx;               ///< valid while not running

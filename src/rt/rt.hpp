@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <string>
 #include <type_traits>
 
 #include "rt/biased_lock.hpp"
@@ -19,6 +21,7 @@
 #include "rt/timer.hpp"
 #include "rt/tls.hpp"
 #include "rt/unstarted.hpp"
+#include "weft/detail/explore.hpp"
 #include "weft/go.hpp"
 
 namespace weft::rt {
@@ -62,7 +65,7 @@ bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept;
 
 /// Makes a parked goroutine runnable, or wakes a plain thread. The caller must have won it: one ready() a park().
 void ready(g* item) noexcept;
-/// ready() inside a section, of a goroutine.
+/// ready() inside a section. Precondition: not g::special.
 void ready_inside(m& self, g* item) noexcept;
 /// ready() for many, linked by g::next; the list is empty afterwards.
 void ready(g_list& items) noexcept;
@@ -89,6 +92,27 @@ void lock_thread() noexcept;
 
 /// Uniform in [0, n), n > 0; for choices, not for secrets. `self`: see park_inside().
 [[nodiscard]] std::uint32_t random_below(m* self, std::uint32_t n) noexcept;
+
+/// The caller's time in ns: the monotonic clock, or that of its bubble.
+[[nodiscard]] std::int64_t now() noexcept;
+
+/// In a testing::explore(), lets another goroutine run or not. ready() and park() do it themselves; for operations that
+/// need neither. No lock may be held, nor a section.
+WEFT_ALWAYS_INLINE void explore_point() noexcept
+{
+    detail::explore_point();
+}
+
+/// What has come of a bubble (bubble.hpp).
+struct bubble_end {
+    std::exception_ptr failure;  ///< the first exception that has left a goroutine of it
+    std::string deadlock;        ///< who waits for what, a line each; empty if all goroutines have ended
+};
+/// Runs `body(argument)` in a new bubble until all is over; with a `seed`, explored. Throws std::logic_error inside of
+/// another one, and as detail::task_new() and task_start() do.
+bubble_end run_bubble(void (*body)(void*), void* argument, const std::uint64_t* seed);
+/// Parks until all other goroutines of the caller's bubble are durably blocked. Throws std::logic_error outside of one.
+void settle();
 
 /// Counts for code that may spin for a while before it parks.
 [[nodiscard]] bool worth_spinning() noexcept;

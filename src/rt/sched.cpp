@@ -12,6 +12,7 @@
 #include <new>
 
 #include "base/check.hpp"
+#include "rt/bubble.hpp"
 #include "rt/local.hpp"
 #include "rt/rt.hpp"
 #include "sys/backtrace.hpp"
@@ -350,11 +351,42 @@ WEFT_NOINLINE void push_next_and_wake(p& proc, g* item) noexcept
     wake_if_needed();
 }
 
+/// Parks `me` in the section of `self`, which ends.
+WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    me->why.store(why, base::memory_order_relaxed);
+    me->move_to(g_state::running, g_state::waiting);
+    self->commit = commit;
+    self->commit_argument = argument;
+    self->committing = me;
+    self->proc->parks.add();
+    self = switch_to(self, &me->ctx, next_direct(*self));
+    finish_switch(*self);
+    leave(*self);
+}
+
+WEFT_NOINLINE void park_special(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    if (self == nullptr)
+        park_thread(me, commit, argument, why);
+    else
+        me->member->in->park(self, me, commit, argument, why);
+}
+
+/// Null `self`: outside of a section.
+WEFT_NOINLINE void ready_special(m* self, g* item) noexcept
+{
+    if ((item->flags & g::a_thread) != 0)
+        ready_thread(item);
+    else
+        item->member->in->ready(self, item);
+}
+
 /// A commit_fn for park_until(): `argument` is the deadline_wait.
-bool publish_and_arm(g*, void* argument) noexcept
+bool publish_and_arm(g* parked, void* argument) noexcept
 {
     auto& wait = *static_cast<deadline_wait*>(argument);
-    timer_heap& heap = this_m()->proc->timers;
+    timer_heap& heap = timers_of(*parked);
     const std::int64_t when = wait.alarm.when;
     heap.lock();
     wait.alarm.heap = &heap;
@@ -443,6 +475,11 @@ g* next_local(p& proc) noexcept
     return pick(proc);
 }
 
+timer_heap& timers_of(g& owner) noexcept
+{
+    return (owner.flags & g::bubbled) != 0 ? owner.member->in->timers() : this_m()->proc->timers;
+}
+
 bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept
 {
     if (heap.earliest() > now)
@@ -451,6 +488,10 @@ bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept
     heap.run_expired(now, woken);
     const bool any = !woken.empty();
     while (g* const item = woken.pop_front()) {
+        if ((item->flags & g::special) != 0) [[unlikely]] {
+            ready_special(this_m(), item);
+            continue;
+        }
         item->move_to(g_state::waiting, g_state::runnable);
         push_ready(proc, item);
     }
@@ -518,26 +559,27 @@ const void* caller() noexcept
     return self != nullptr && self->current != nullptr ? self->current : this_thread_key();
 }
 
+void switch_out(m& from, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    leave_for_next(&from, me, commit, argument, why);
+}
+
 void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
-    park_inside((me->flags & g::a_thread) != 0 ? nullptr : begin_section(), me, commit, argument, why);
+    if ((me->flags & g::special) != 0) [[unlikely]] {
+        park_special((me->flags & g::a_thread) != 0 ? nullptr : begin_section(), me, commit, argument, why);
+        return;
+    }
+    leave_for_next(begin_section(), me, commit, argument, why);
 }
 
 void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
-    if (self == nullptr) [[unlikely]] {
-        park_thread(me, commit, argument, why);
+    if ((me->flags & g::special) != 0) [[unlikely]] {
+        park_special(self, me, commit, argument, why);
         return;
     }
-    me->why.store(why, base::memory_order_relaxed);
-    me->move_to(g_state::running, g_state::waiting);
-    self->commit = commit;
-    self->commit_argument = argument;
-    self->committing = me;
-    self->proc->parks.add();
-    self = switch_to(self, &me->ctx, next_direct(*self));
-    finish_switch(*self);
-    leave(*self);
+    leave_for_next(self, me, commit, argument, why);
 }
 
 bool park_until(deadline_wait& wait, wait_reason why) noexcept
@@ -588,8 +630,9 @@ void arm_inside(m* self, timer& alarm) noexcept
 
 void ready(g* item) noexcept
 {
-    if ((item->flags & g::a_thread) != 0) [[unlikely]] {
-        ready_thread(item);
+    if ((item->flags & g::special) != 0) [[unlikely]] {
+        ready_special(nullptr, item);
+        explore_point();
         return;
     }
     if (m* const self = this_m(); self != nullptr) {
@@ -607,15 +650,17 @@ void ready(g_list& items) noexcept
 {
     g_list queued;
     while (g* const item = items.pop_front()) {
-        if ((item->flags & g::a_thread) != 0) {
-            ready(item);
+        if ((item->flags & g::special) != 0) {
+            ready_special(nullptr, item);
         } else {
             item->move_to(g_state::waiting, g_state::runnable);
             queued.push_back(item);
         }
     }
-    if (queued.empty())
+    if (queued.empty()) {
+        explore_point();
         return;
+    }
     if (m* const self = this_m(); self != nullptr) {
         enter(*self);
         p& proc = *self->proc;
@@ -639,6 +684,10 @@ void yield() noexcept
         return;
     }
     g* const me = self->current;
+    if ((me->flags & g::explored) != 0) [[unlikely]] {
+        me->member->in->point(me, true);
+        return;
+    }
     enter(*self);
     p& proc = *self->proc;
     me->move_to(g_state::running, g_state::runnable);
@@ -696,8 +745,11 @@ void end_goroutine(const goroutine_end& end) noexcept
 
 std::uint32_t random_below(m* self, std::uint32_t n) noexcept
 {
-    if (self != nullptr)
+    if (self != nullptr) {
+        if (base::exploring() && (self->current->flags & g::explored) != 0) [[unlikely]]
+            return self->current->member->in->draw(n);
         return self->random.below(n);
+    }
     static base::atomic<std::uint64_t> drawn{0};
     return base::rand(static_cast<std::uint64_t>(sys::monotonic_now()) + drawn.fetch_add(1, base::memory_order_relaxed))
         .below(n);
@@ -734,8 +786,30 @@ bool unlock_thread() noexcept
 bool worth_spinning() noexcept
 {
     const m* const self = this_m();
+    if (base::exploring() && self != nullptr && (self->current->flags & g::explored) != 0)
+        return false;  // whoever could end the wait does not run meanwhile
     return sched.procs.load(base::memory_order_relaxed) > 1 &&
            (self == nullptr || (!self->proc->has_next() && self->proc->queued() == 0));
 }
 
+std::int64_t now() noexcept
+{
+    const m* const self = this_m();
+    if (self != nullptr && self->current != nullptr && (self->current->flags & g::bubbled) != 0)
+        return self->current->member->in->now();
+    return sys::monotonic_now();
+}
+
 }  // namespace weft::rt
+
+namespace weft::detail {
+
+void explore_point_slow() noexcept
+{
+    const rt::m* const self = rt::this_m();
+    rt::g* const me = self != nullptr ? self->current : nullptr;
+    if (me != nullptr && (me->flags & (rt::g::explored | rt::g::a_thread)) == rt::g::explored)
+        me->member->in->point(me, false);
+}
+
+}  // namespace weft::detail

@@ -28,6 +28,7 @@ struct scheduler {
     base::atomic<std::uint32_t> procs{0};        ///< what max_procs says
     base::atomic<std::uint32_t> made{0};         ///< Ps that exist: all[0 .. made)
     base::atomic<bool> stopping{false};          ///< process exit has begun
+    base::atomic<std::uint32_t> start_hooks{0};  ///< not 0: task_start() must look: `stopping`, or there are bubbles
     base::atomic<m*> timekeeper{nullptr};        ///< the sleeping M that wakes for timers; set under lock
     base::atomic<std::int64_t> keeper_until{0};  ///< when it will look; 0: nobody keeps time
 
@@ -115,11 +116,21 @@ WEFT_ALWAYS_INLINE void drop_inside(m& self, g* item) noexcept
     item->state.store(g_state::dead, base::memory_order_relaxed);
     self.proc->gs.give(item);
 }
+/// park() without looking at what is special of `me`, in the section of `self`, which it ends.
+void switch_out(m& self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
+/// Where `owner`, which runs, has its timers.
+[[nodiscard]] timer_heap& timers_of(g& owner) noexcept;
 /// The loop of an M on g0. Never returns.
 [[noreturn]] void schedule(m& self) noexcept;
 /// Notes the code addresses of the stack of `parked`, at most `most`, from park()'s caller on; returns how many. For
 /// reports, on g0: `parked` can't be resumed afterwards, and nobody else may resume it meanwhile.
 int note_stack_of(m& self, g& parked, const void** addresses, int most) noexcept;
+
+// --- spawn.cpp
+class bubble;
+/// task_start() for a goroutine of `in`; outside of a section.
+void start_in(bubble& in, void* storage, detail::task_body body, detail::storage_life life, const attr* attributes,
+              const void* started_at);
 
 // --- find.cpp
 /// A runnable goroutine for `self`, which may sleep until there is one. Returns with a P.

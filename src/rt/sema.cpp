@@ -98,4 +98,27 @@ bool sema_bucket::remove(sema_waiter& w) noexcept
     return true;
 }
 
+void sema_bucket::forget(bool (*gone)(const g& who, void*) noexcept, void* argument) noexcept
+{
+    const auto first_gone = [&]() -> sema_waiter*
+    {
+        for (sema_waiter* head = heads_; head != nullptr; head = head->next_key)
+            for (sema_waiter* w = head; w != nullptr; w = w->next)
+                if (gone(*w->who, argument))
+                    return w;
+        return nullptr;
+    };
+    while (sema_waiter* const w = first_gone())
+        (void)remove(*w);
+}
+
+void forget_waiters(bool (*gone)(const g& who, void*) noexcept, void* argument) noexcept
+{
+    for (sema_bucket& bucket : table) {
+        bucket.lock();
+        bucket.forget(gone, argument);
+        bucket.unlock();
+    }
+}
+
 }  // namespace weft::rt

@@ -61,6 +61,9 @@ public:
         return true;
     }
 
+    /// Takes the waiters out for whom `gone` says true.
+    void forget(bool (*gone)(const g& who, void*) noexcept, void* argument) noexcept;
+
 private:
     /// The link that points to the head of `key`'s queue, or the null at the end.
     [[nodiscard]] sema_waiter** find(const void* key) noexcept;
@@ -68,5 +71,8 @@ private:
     sys::lock_word lock_;
     sema_waiter* heads_ = nullptr;
 };
+
+/// forget() in all buckets.
+void forget_waiters(bool (*gone)(const g& who, void*) noexcept, void* argument) noexcept;
 
 }  // namespace weft::rt

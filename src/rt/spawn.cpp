@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "rt/bubble.hpp"
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
 #include "rt/stack.hpp"
@@ -24,6 +25,37 @@ WEFT_NOINLINE void apply(g& item, const attr& attributes)
         item.flags |= g::pinned;
     if (!attributes.name.empty())
         item.extra = new g_extra{std::string(attributes.name)};
+}
+
+/// What a goroutine is before its start. Throws as apply().
+WEFT_ALWAYS_INLINE void prepare(g& item, detail::task_body body, detail::storage_life life, const attr* attributes,
+                                const void* started_at)
+{
+    item.flags = g::no_stack;
+    item.stack_class = default_stack_class;
+    if (attributes != nullptr)
+        apply(item, *attributes);
+    if (life == detail::storage_life::kept)
+        item.flags |= g::kept;
+    item.body = body;
+    item.lock_depth = 0;
+    item.started_at = started_at;
+}
+
+WEFT_NOINLINE void check_not_exiting()
+{
+    if (!sched.stopping.load(base::memory_order_relaxed))
+        return;
+    if (on_goroutine() && current() != sched.exiting.load(base::memory_order_relaxed))
+        stop_here();  // one of those that have not met the stop yet
+    throw std::runtime_error("weft: no goroutine can be started any more: the process is exiting");
+}
+
+bubble* bubble_of_caller() noexcept
+{
+    const m* const self = this_m();
+    const bool member = self != nullptr && self->current != nullptr && (self->current->flags & g::bubbled) != 0;
+    return member ? self->current->member->in : nullptr;
 }
 
 WEFT_NOINLINE void stock_ids(p& proc) noexcept
@@ -64,6 +96,20 @@ g* unstarted::start() noexcept
     return item;
 }
 
+void start_in(bubble& in, void* storage, detail::task_body body, detail::storage_life life, const attr* attributes,
+              const void* started_at)
+{
+    g* const item = g::of_storage(storage);
+    prepare(*item, body, life, attributes, started_at);
+    in.add(item);
+    item->id = sched.ids.fetch_add(1, base::memory_order_relaxed);
+    sched.started_outside.fetch_add(1, base::memory_order_relaxed);
+    item->move_to(g_state::dead, g_state::runnable);
+    m* const self = begin_section();
+    in.start(self, item);
+    end_section(self);
+}
+
 void drop_extra(g* item) noexcept
 {
     delete item->extra;
@@ -89,12 +135,6 @@ void* task_new()
     }
     if (item == nullptr)
         throw std::bad_alloc();
-    if (sched.stopping.load(base::memory_order_relaxed)) [[unlikely]] {
-        if (on_goroutine() && current() != sched.exiting.load(base::memory_order_relaxed))
-            stop_here();  // one of those that have not met the stop yet
-        task_drop(item->storage);
-        throw std::runtime_error("weft: no goroutine can be started any more: the process is exiting");
-    }
     return item->storage;
 }
 
@@ -102,15 +142,15 @@ void task_start(void* storage, task_body body, storage_life life, const attr* at
 {
     using namespace rt;
     g* const item = g::of_storage(storage);
-    item->flags = g::no_stack;
-    item->stack_class = default_stack_class;
-    if (attributes != nullptr)
-        apply(*item, *attributes);
-    if (life == storage_life::kept)
-        item->flags |= g::kept;
-    item->body = body;
-    item->lock_depth = 0;
-    item->started_at = __builtin_return_address(0);
+    if (sched.start_hooks.load(base::memory_order_relaxed) != 0) [[unlikely]] {
+        check_not_exiting();
+        if (bubble* const b = bubble_of_caller(); b != nullptr) {
+            start_in(*b, storage, body, life, attributes, __builtin_return_address(0));
+            explore_point();
+            return;
+        }
+    }
+    prepare(*item, body, life, attributes, __builtin_return_address(0));
     item->move_to(g_state::dead, g_state::runnable);
     m* const self = this_m();
     if (self == nullptr) {

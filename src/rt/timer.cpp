@@ -13,6 +13,11 @@ constexpr std::size_t arity = 4;  // shallower than a binary heap and the childr
 
 }  // namespace
 
+timer_heap::~timer_heap()
+{
+    std::free(entries_);
+}
+
 void timer_heap::place(std::size_t at, entry e) noexcept
 {
     entries_[at] = e;

@@ -44,6 +44,7 @@ public:
     constexpr timer_heap() noexcept = default;
     timer_heap(const timer_heap&) = delete;
     timer_heap& operator=(const timer_heap&) = delete;
+    ~timer_heap();
 
     /// The earliest deadline, or `never`; may be looked at by anybody.
     [[nodiscard]] std::int64_t earliest() const noexcept { return earliest_.load(base::memory_order_relaxed); }

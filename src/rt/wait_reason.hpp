@@ -24,9 +24,9 @@ enum class wait_reason : std::uint8_t {
     group,
     context,
     for_ever,  ///< on a nil channel
-    settle,  ///< testing::settle()
-    bubble,  ///< testing::bubble(), for the goroutines of the bubble
-    io,      ///< the kernel
+    settle,    ///< testing::settle()
+    bubble,    ///< testing::bubble(), for the goroutines of the bubble
+    io,        ///< the kernel
 };
 
 /// Whether something that is neither a goroutine nor a thread of this process may end such a wait.

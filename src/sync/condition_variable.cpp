@@ -95,7 +95,7 @@ bool condition_variable::wait_slow(std::unique_lock<mutex>& lock, detail::wait_b
         waiters_.store(waiters_.load(base::memory_order_relaxed) - 1, base::memory_order_relaxed);
     bucket.unlock();
     mu.lock();
-    return how != rt::wait_state::timed_out;
+    return false;
 }
 
 void condition_variable::notify_slow(bool all) noexcept

@@ -10,7 +10,7 @@ static_assert(std::chrono::nanoseconds::max().count() == rt::never);
 
 [[nodiscard]] inline rt::wait_limit limit_of(const detail::wait_bound& bound) noexcept
 {
-    return {.deadline = bound.deadline.count()};
+    return {.deadline = bound.deadline.count(), .canceler = bound.canceler};
 }
 
 /// Takes all waiters of `key` out of the locked bucket; those that were still there to wake are appended to `woken`.

@@ -21,7 +21,6 @@
 #include "sync/limit.hpp"
 #include "sync/mutex_queue.hpp"
 #include "sys/barrier.hpp"
-#include "sys/clock.hpp"
 
 namespace weft {
 
@@ -87,7 +86,7 @@ bool mutex_queue::contend(mutex& mu, rt::sema_waiter& me, const rt::wait_limit& 
             return true;
         }
         if (me.since == 0)
-            me.since = sys::monotonic_now();
+            me.since = rt::now();
         me.granted = false;
         if (rt::sema_wait(bucket, me, limit, rt::wait_reason::mutex) != rt::wait_state::granted) {
             (void)bucket.remove(me);
@@ -110,7 +109,7 @@ void mutex::unlock_slow()
     bool ours = false;  // the mutex, to be handed over
     rt::g* woken = nullptr;
     while (rt::sema_waiter* const first = bucket.front(this)) {
-        if (!ours && sys::monotonic_now() - first->since > starving_after) {
+        if (!ours && rt::now() - first->since > starving_after) {
             // A newcomer may have taken the mutex since we released it: then its unlock will see to the starving one.
             if (held_.exchange(1, base::memory_order_acquire) != 0) {
                 bucket.unlock();
@@ -138,7 +137,7 @@ void mutex::unlock_slow()
 rt::g* mutex_queue::adopt(mutex& mu, rt::sema_waiter* first) noexcept
 {
     rt::sema_bucket& bucket = rt::sema_bucket::of(&mu);
-    const std::int64_t now = sys::monotonic_now();
+    const std::int64_t now = rt::now();
     rt::g* woken = nullptr;
     bucket.lock();
     // Without waiters unlocks look at nothing, and to announce some takes a heavy barrier. So the first one is sent on

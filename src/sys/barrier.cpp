@@ -34,12 +34,15 @@ bool on_valgrind() noexcept
 void init_barrier(bool forbid) noexcept
 {
     const bool works = !forbid && (on_valgrind() || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0);
-    base::fence_needed.store(!works, base::memory_order_seq_cst);
+    if (works)
+        base::unusual.fetch_and(~base::fence_needed, base::memory_order_seq_cst);
+    else
+        base::unusual.fetch_or(base::fence_needed, base::memory_order_seq_cst);
 }
 
 bool has_membarrier() noexcept
 {
-    return !base::fence_needed.load(base::memory_order_relaxed);
+    return (base::unusual.load(base::memory_order_relaxed) & base::fence_needed) == 0;
 }
 
 void heavy_barrier() noexcept

@@ -1,20 +1,19 @@
 #include "weft/clock.hpp"
 
 #include "rt/rt.hpp"
-#include "sys/clock.hpp"
 
 namespace weft {
 
 clock::time_point clock::now() noexcept
 {
-    return time_point(duration(sys::monotonic_now()));
+    return time_point(duration(rt::now()));
 }
 
 namespace detail {
 
 void sleep_until(std::chrono::nanoseconds deadline)
 {
-    if (deadline.count() <= sys::monotonic_now())
+    if (deadline.count() <= rt::now())
         return;
     rt::deadline_wait wait;
     wait.waiter = rt::current();

@@ -211,6 +211,15 @@ inline void light_barrier() noexcept
 {
     model::detail::light_barrier();
 }
+inline bool light_barrier_or_unusual() noexcept
+{
+    light_barrier();
+    return false;
+}
+inline bool exploring() noexcept
+{
+    return false;
+}
 
 inline void light_compiler_barrier() noexcept
 {

@@ -92,6 +92,8 @@ public:
     /// A deadline passes as for a goroutine, by the hand of a thread in fire_timers(); false: as for a plain thread,
     /// which sees to that itself.
     bool timers_fire = true;
+    /// Of plain threads: a deadline passes for certain, at any time; else perhaps.
+    bool deadlines_pass = false;
 
     [[nodiscard]] int thread_of(const rt::g* g) const noexcept { return static_cast<int>(g - gs_.data()); }
     /// The body of the thread that fires timers, each at any time after it was armed.

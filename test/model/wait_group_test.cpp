@@ -13,6 +13,7 @@
 
 #include "rt/sema.hpp"
 #include "sync/countdown.cpp"
+#include "weft/wait_group.hpp"
 
 namespace {
 

@@ -1,7 +1,8 @@
 // What every storm shares: its options, its seed, rounds until the time is up, and a watchdog.
 //
-//     NAME [--seconds N] [--seed S]
+//     NAME [--seconds N | --operations N] [--seed S]
 //
+// --operations, of those storms that count theirs, goes on until so many have been done, however long that takes.
 // The seed decides what each goroutine does; when it does so is the scheduler's and the machine's business. A storm
 // prints its seed first. Without progress for a minute the watchdog prints the runtime's counters and aborts; so does a
 // check that fails.
@@ -42,8 +43,10 @@ public:
                 seconds = value;
             } else if (number && option == "--seed") {
                 seed_ = value;
+            } else if (number && option == "--operations") {
+                wanted_ = value;
             } else {
-                std::fprintf(stderr, "usage: %s [--seconds N] [--seed S]\n", argv[0]);
+                std::fprintf(stderr, "usage: %s [--seconds N | --operations N] [--seed S]\n", argv[0]);
                 std::exit(64);
             }
         }
@@ -60,6 +63,16 @@ public:
     template <class Round>
     int run(Round&& round)
     {
+        if (wanted_ != 0) {
+            std::fprintf(stderr, "%s does not count operations: --operations means nothing to it\n", name_);
+            std::_Exit(64);
+        }
+        return run(round, [] { return std::uint64_t{0}; });
+    }
+    /// `operations()`: how many have been done since the beginning.
+    template <class Round, class Operations>
+    int run(Round&& round, Operations&& operations)
+    {
         const int before = weft::max_procs();
         std::uint64_t rounds = 0;
         rng r(seed_);
@@ -68,7 +81,7 @@ public:
             check(eventually([] { return weft::num_goroutines() == 0; }), "goroutines were left over");
             ++rounds;
             progress();
-        } while (std::chrono::steady_clock::now() < end_);
+        } while (wanted_ != 0 ? operations() < wanted_ : std::chrono::steady_clock::now() < end_);
         weft::max_procs(before);
         {
             const std::lock_guard guard(lock_);
@@ -77,6 +90,8 @@ public:
         stopped_.notify_all();
         watchdog_.join();
         const runtime_stats s = weft::stats();
+        if (const std::uint64_t done = operations(); done != 0)
+            std::printf("%s: %llu operations\n", name_, static_cast<unsigned long long>(done));
         std::printf("%s: %llu rounds, %llu goroutines, %llu switches, %llu parks, %llu steals, %llu handoffs: ok\n",
                     name_, static_cast<unsigned long long>(rounds),
                     static_cast<unsigned long long>(s.goroutines_started), static_cast<unsigned long long>(s.switches),
@@ -130,6 +145,7 @@ private:
 
     const char* name_;
     std::uint64_t seed_ = 0;
+    std::uint64_t wanted_ = 0;  ///< operations; 0: as many as come in the time
     std::chrono::steady_clock::time_point end_;
     std::atomic<std::uint64_t> steps_{0};
     std::mutex lock_;

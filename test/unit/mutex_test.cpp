@@ -364,4 +364,97 @@ TEST_F(mutex_test, is_passed_between_the_two_worlds)
     EXPECT_EQ(value, 2 * rounds);
 }
 
+void times_out()
+{
+    using namespace std::chrono_literals;
+    weft::mutex m;
+    m.lock();
+    EXPECT_FALSE(m.try_lock_for(1ms));
+    EXPECT_FALSE(m.try_lock_for(0ms));
+    EXPECT_FALSE(m.try_lock_until(weft::clock::now() - 1h));
+    EXPECT_FALSE(m.try_lock_until(weft::clock::now() + 1ms));
+    EXPECT_FALSE(m.try_lock_until(std::chrono::steady_clock::now() + 1ms));
+    EXPECT_FALSE(m.try_lock_until(std::chrono::system_clock::now() + 1ms));
+    m.unlock();
+    EXPECT_TRUE(m.try_lock_for(-1ms));
+    weft::go([&] { m.unlock(); });
+    EXPECT_TRUE(m.try_lock_for(1h));
+    m.unlock();
+    const std::unique_lock lock(m, 1h);
+    EXPECT_TRUE(lock.owns_lock());
+}
+
+WEFT_TEST(mutex_test, times_out)
+{
+    times_out();
+}
+
+TEST_F(mutex_test, times_out_on_a_plain_thread)
+{
+    times_out();
+}
+
+// Between two that wait without a deadline, one with: the unlock passes it over.
+WEFT_TEST(mutex_test, who_gives_up_does_not_hold_the_others_up)
+{
+    using namespace std::chrono_literals;
+    for (std::size_t i = 0; i < scaled(50); ++i) {
+        weft::mutex m;
+        m.lock();
+        int through = 0;
+        const auto enter = [&]
+        {
+            const std::lock_guard guard(m);
+            ++through;
+        };
+        weft::wait_group all;
+        all.go(enter);
+        all.go([&] { EXPECT_FALSE(m.try_lock_for(1ms)); });
+        all.go([&] { EXPECT_FALSE(m.try_lock_for(2ms)); });
+        all.go(enter);
+        weft::sleep_for(3ms);
+        // The two that had a deadline are gone, or about to go.
+        EXPECT_TRUE(eventually([] { return weft::stats().goroutines_waiting == 2; }));
+        m.unlock();
+        all.wait();
+        EXPECT_EQ(through, 2);
+    }
+}
+
+// Deadlines and unlocks meet, in both worlds.
+TEST_F(mutex_test, deadlines_race_with_unlocks)
+{
+    weft::mutex m;
+    std::size_t sum = 0;
+    std::atomic<std::size_t> got{0};
+    const auto work = [&](std::size_t id)
+    {
+        for (std::size_t i = 0; i < scaled(1'000); ++i) {
+            if (m.try_lock_for(std::chrono::microseconds((i * 7 + id * 13) % 50))) {
+                ++sum;
+                if (i % 8 == 0)
+                    weft::sleep_for(std::chrono::microseconds(10));
+                m.unlock();
+                ++got;
+            } else if (i % 16 == 0) {
+                const std::lock_guard guard(m);
+                ++sum;
+                ++got;
+            }
+        }
+    };
+    std::vector<std::thread> threads;
+    weft::wait_group all;
+    for (std::size_t id = 0; id < 3; ++id)
+        threads.emplace_back([&, id] { work(id); });
+    for (std::size_t id = 0; id < 20; ++id)
+        all.go([&, id] { work(id); });
+    for (std::thread& t : threads)
+        t.join();
+    all.wait();
+    EXPECT_EQ(sum, got);
+    EXPECT_TRUE(m.try_lock());
+    m.unlock();
+}
+
 }  // namespace

@@ -1,5 +1,6 @@
 // weft::wait_group: waiting for a number of things to finish.
 #include <atomic>
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <stdexcept>
@@ -259,6 +260,58 @@ WEFT_TEST(wait_group_test, done_happens_before_wait_returns)
         for (std::size_t n = 0; n < values.size(); ++n)
             ASSERT_EQ(values[n], n + i);
     }
+}
+
+void times_out()
+{
+    using namespace std::chrono_literals;
+    weft::wait_group g;
+    EXPECT_TRUE(g.wait_for(-1h));
+    g.add(2);
+    EXPECT_FALSE(g.wait_for(1ms));
+    EXPECT_FALSE(g.wait_until(weft::clock::now() + 1ms));
+    EXPECT_FALSE(g.wait_until(std::chrono::system_clock::now() + 1ms));
+    g.done();
+    EXPECT_FALSE(g.wait_for(0ms));
+    weft::go([&] { g.done(); });
+    EXPECT_TRUE(g.wait_for(1h));
+    g.add();
+    EXPECT_FALSE(g.wait_for(1ms)) << "and again";
+    g.done();
+    g.wait();
+}
+
+WEFT_TEST(wait_group_test, times_out)
+{
+    times_out();
+}
+
+TEST_F(wait_group_test, times_out_on_a_plain_thread)
+{
+    times_out();
+}
+
+// The last done() meets the deadline of the last waiter: when that says that the group is done, it may be destroyed.
+TEST_F(wait_group_test, deadlines_race_with_the_last_done)
+{
+    const procs four(4);
+    const auto work = []
+    {
+        for (std::size_t i = 0; i < scaled(3'000); ++i) {
+            auto g = std::make_unique<weft::wait_group>();
+            g->add();
+            auto last = weft::async([raw = g.get()] { raw->done(); });
+            if (!g->wait_for(std::chrono::microseconds(i % 30)))
+                last.wait();
+            g.reset();
+        }
+    };
+    std::thread thread(work);
+    weft::wait_group all;
+    for (int i = 0; i < 3; ++i)
+        all.go(work);
+    thread.join();
+    all.wait();
 }
 
 }  // namespace

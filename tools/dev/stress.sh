@@ -1,7 +1,7 @@
 # ./dev stress: the storms of test/stress, each for a long time.
 
 cmd_stress() {
-    local seconds=600 preset=tsan only='' arguments=()
+    local seconds=600 operations='' preset=tsan only='' arguments=()
     while (($#)); do
         (($# >= 2)) || die "stress: $1 needs a value"
         case $1 in
@@ -9,11 +9,18 @@ cmd_stress() {
             --preset) preset=$2 ;;
             --program) only=$2 ;;
             --seed) arguments+=(--seed "$2") ;;
+            --operations) operations=$2 ;;
             *) die "stress: unknown argument: $1" ;;
         esac
         shift 2
     done
     [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "stress: --seconds wants a number above 0"
+    local amount=(--seconds "$seconds")
+    if [[ $operations ]]; then
+        [[ $operations =~ ^[1-9][0-9]*$ ]] || die "stress: --operations wants a number above 0"
+        [[ $only ]] || die "stress: --operations wants --program, and one that counts its operations: chan_storm"
+        amount=(--operations "$operations")
+    fi
 
     local sources names=()
     mapfile -t sources < <(compgen -G 'test/stress/*.cpp' | LC_ALL=C sort)
@@ -30,7 +37,7 @@ cmd_stress() {
     say "build $preset"
     build "$preset" "${names[@]/#/stress_}"
     for name in "${names[@]}"; do
-        step "$name" "build/$preset/test/run" "build/$preset/test/stress/$name" --seconds "$seconds" "${arguments[@]}"
+        step "$name" "build/$preset/test/run" "build/$preset/test/stress/$name" "${amount[@]}" "${arguments[@]}"
     done
     report_steps
 }

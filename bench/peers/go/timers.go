@@ -5,6 +5,29 @@ import (
 	"time"
 )
 
+// timersStartStop makes a timer and stops it, long before it would fire.
+func timersStartStop() (int, metrics, string) {
+	return scaled(func(n int) {
+		for i := 0; i < n; i++ {
+			if !time.NewTimer(time.Hour).Stop() {
+				fail("timers/start_stop: fired")
+			}
+		}
+	})
+}
+
+// timersReset puts the deadline of a timer off.
+func timersReset() (int, metrics, string) {
+	t := time.NewTimer(time.Hour)
+	return scaled(func(n int) {
+		for i := 0; i < n; i++ {
+			if !t.Reset(time.Hour) {
+				fail("timers/reset: fired")
+			}
+		}
+	})
+}
+
 // durationOf is from 0 to 1 s, by a hash of the sleep's number (splitmix64): weft sleeps the same times.
 func durationOf(number uint64) time.Duration {
 	z := number * 0x9e3779b97f4a7c15
@@ -48,5 +71,7 @@ func millionSleepers() (int, metrics, string) {
 }
 
 func init() {
+	add("timers/start_stop", timersStartStop)
+	add("timers/reset", timersReset)
 	add("timers/million_sleepers", millionSleepers)
 }

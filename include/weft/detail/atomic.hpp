@@ -11,6 +11,7 @@
 #include WEFT_MODEL_ATOMIC
 #else
 #include <atomic>
+#include <cstdint>
 
 namespace weft::base {
 
@@ -23,8 +24,32 @@ using std::memory_order_relaxed;
 using std::memory_order_release;
 using std::memory_order_seq_cst;
 
-/// Set once, before the second thread of the runtime starts, where membarrier(2) is refused.
-WEFT_API extern std::atomic<bool> fence_needed;
+/// What the inlined fast ways must look out for; nearly always nothing. fence_needed: membarrier(2) is refused, set
+/// once before the second thread of the runtime starts. Plus one_exploration for each testing::explore() that goes on.
+WEFT_API extern std::atomic<std::uint32_t> unusual;
+inline constexpr std::uint32_t fence_needed = 1;
+inline constexpr std::uint32_t one_exploration = 2;
+
+/// Whether a testing::explore() goes on somewhere in the process.
+[[nodiscard]] WEFT_ALWAYS_INLINE bool exploring() noexcept
+{
+    return unusual.load(std::memory_order_relaxed) >= one_exploration;
+}
+
+/// light_barrier(), and whether something unusual goes on: the same branch tells.
+WEFT_ALWAYS_INLINE bool light_barrier_or_unusual() noexcept
+{
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (unusual.load(std::memory_order_relaxed) == 0) [[likely]]
+        return false;
+    // Not std::atomic_thread_fence: GCC refuses it under -fsanitize=thread.
+#if defined(__x86_64__)
+    asm volatile("lock; orq $0, (%%rsp)" ::: "memory", "cc");
+#else
+    asm volatile("dmb ish" ::: "memory");
+#endif
+    return true;
+}
 
 /// light_barrier() for what is done only where the kernel has membarrier(2).
 WEFT_ALWAYS_INLINE void light_compiler_barrier() noexcept
@@ -38,15 +63,7 @@ WEFT_ALWAYS_INLINE void light_compiler_barrier() noexcept
 /// membarrier(2) it is a full fence.
 WEFT_ALWAYS_INLINE void light_barrier() noexcept
 {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (fence_needed.load(std::memory_order_relaxed)) [[unlikely]] {
-        // Not std::atomic_thread_fence: GCC refuses it under -fsanitize=thread.
-#if defined(__x86_64__)
-        asm volatile("lock; orq $0, (%%rsp)" ::: "memory", "cc");
-#else
-        asm volatile("dmb ish" ::: "memory");
-#endif
-    }
+    (void)light_barrier_or_unusual();
 }
 
 }  // namespace weft::base

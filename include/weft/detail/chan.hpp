@@ -37,13 +37,15 @@ struct chan_element {
     bool hides_buffer = false;                    ///< its size and capacity are said to be 0: a timer's channel
 };
 
-/// Elements whose move or destruction may throw travel in a box on the heap.
+/// Elements whose move may throw travel in a box on the heap.
 template <class T>
-inline constexpr bool boxed = !std::is_nothrow_move_constructible_v<T> || !std::is_nothrow_destructible_v<T>;
+inline constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
 template <class T>
 using stored = std::conditional_t<boxed<T>, T*, T>;
+/// Elements that are all the same and can be made from nothing.
 template <class T>
-inline constexpr bool stores_nothing = std::is_empty_v<T> && std::is_trivially_copyable_v<T>;
+inline constexpr bool stores_nothing =
+    std::is_empty_v<T> && std::is_trivially_copyable_v<T> && std::is_trivially_default_constructible_v<T>;
 
 template <class T>
 constexpr chan_element describe_element() noexcept

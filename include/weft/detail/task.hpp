@@ -32,11 +32,10 @@ enum class storage_life : bool {
     kept,    ///< somebody calls task_drop() for it, possibly before the body returns
 };
 
-/// A new goroutine, not started: returns its closure storage. Throws std::bad_alloc; std::runtime_error once process
-/// exit has begun.
+/// A new goroutine, not started: returns its closure storage. Throws std::bad_alloc.
 WEFT_API void* task_new();
-/// Makes the goroutine runnable. `attributes` may be null. Throws std::invalid_argument for bad attributes; the
-/// goroutine is then not started and still the caller's.
+/// Makes the goroutine runnable. `attributes` may be null. Throws std::invalid_argument for bad attributes,
+/// std::runtime_error once process exit has begun; the goroutine is then not started and still the caller's.
 WEFT_API void task_start(void* storage, task_body run, storage_life life, const attr* attributes);
 /// Releases a goroutine that was never started, or one of storage_life::kept whose body has no more use for it.
 WEFT_API void task_drop(void* storage) noexcept;

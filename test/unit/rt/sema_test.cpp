@@ -6,6 +6,7 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "../../support/rng.hpp"
@@ -97,8 +98,8 @@ TEST(sema_test, behaves_as_deques)
                 if (!unused.empty()) {
                     sema_waiter* const w = unused.back();
                     unused.pop_back();
-                    *w = sema_waiter();
-                    w->key = key;
+                    std::destroy_at(w);
+                    std::construct_at(w)->key = key;
                     if (r.one_in(3)) {
                         bucket.push_front(*w);
                         queue.push_front(w);

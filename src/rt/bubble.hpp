@@ -1,0 +1,108 @@
+// bubble: goroutines with a clock of their own, which jumps when all of them wait for each other or for it; and, with a
+// seed, with an order of running that is drawn. Under weft/testing.hpp. docs/design/bubble.md has the protocol.
+//
+// Who belongs: the goroutine that the bubble begins with, and what members start. The rest of the runtime knows of a
+// member by the flags g::bubbled and g::explored, tested where a_thread is tested anyway, and calls what is below.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+
+#include "base/atomic.hpp"
+#include "base/rand.hpp"
+#include "rt/g.hpp"
+#include "rt/m.hpp"
+#include "rt/timer.hpp"
+#include "rt/wait_reason.hpp"
+#include "sys/lock.hpp"
+
+namespace weft::rt {
+
+class bubble;
+struct bubble_end;
+/// A goroutine's place in its bubble. Made when it starts, gone when its body has returned.
+struct bubble_member {
+    bubble* in;
+    g* who;
+    detail::task_body body;  ///< what g::body was; that is now the bubble's
+    bubble_member* previous = nullptr;
+    bubble_member* next = nullptr;
+};
+
+class bubble {
+public:
+    /// `seed`: that of an exploration; null for an ordinary bubble.
+    explicit bubble(const std::uint64_t* seed) noexcept;
+    ~bubble() = default;
+    bubble(const bubble&) = delete;
+    bubble& operator=(const bubble&) = delete;
+
+    [[nodiscard]] std::int64_t now() const noexcept { return now_.load(base::memory_order_relaxed); }
+    [[nodiscard]] timer_heap& timers() noexcept { return timers_; }
+
+    /// Makes a goroutine a member, before anybody else sees it. Throws std::bad_alloc.
+    void add(g* fresh);
+    /// Runs a member that add() has made, the section being `self`'s; null: outside of one.
+    void start(m* self, g* fresh) noexcept;
+    /// For the member's goroutine: its body has returned.
+    void remove(bubble_member* member) noexcept;
+    /// The same: an exception has left its body.
+    void failed(std::exception_ptr what) noexcept;
+
+    /// A member's part of park_inside().
+    void park(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
+    /// A member's part of ready(): `item` was won. Inside the section of `self`, or outside of one (null).
+    void ready(m* self, g* item) noexcept;
+
+    /// For an explored member: another one may run instead now. `often`: yield(); else it depends on the seed.
+    void point(g* me, bool often) noexcept;
+    [[nodiscard]] std::uint32_t draw(std::uint32_t n) noexcept;
+
+    /// testing::settle(), for a member.
+    void settle(g* me) noexcept;
+    /// For the one who has made the bubble: waits until all members have ended or are blocked for good.
+    void wait_for_end() noexcept;
+    /// After wait_for_end(): takes what has come of it. True: goroutines or timers are left that point to this object,
+    /// so it must stay for good; none of them runs again.
+    [[nodiscard]] bool take_end(bubble_end& end);
+
+private:
+    struct handing;
+    struct parking;
+    struct turn;
+    static bool commit_member(g* parked, void* argument) noexcept;
+    static bool commit_turn(g* parked, void* argument) noexcept;
+    static bool commit_wait(g* waiter, void* argument) noexcept;
+
+    // Under lock_:
+    [[nodiscard]] bool explored() const noexcept { return explored_; }
+    void adopt(bubble_member& member) noexcept;
+    void make_runnable(g* item, g_list& out) noexcept;
+    void queue(g* item, g_list& out) noexcept;
+    [[nodiscard]] g* take_runnable(std::size_t at) noexcept;
+    void advance(handing& out) noexcept;
+    void fire(g_list& out) noexcept;
+    void abandon_all();
+
+    static void hand_over(m* self, handing& out) noexcept;
+
+    sys::lock_word lock_;  ///< a leaf but for the scheduler's queues; nobody parks with it held
+    const bool explored_;
+    bool running_ = false;     ///< explored: one of them has been handed to the scheduler and has not come back
+    bool over_ = false;        ///< nobody will ever act again
+    bool deadlocked_ = false;  ///< over_, with members left
+    std::size_t alive_ = 0;    ///< members
+    std::size_t active_ = 0;   ///< members that are not durably blocked, and whoever moves the clock
+    bubble_member* members_ = nullptr;
+    g_list runnable_;     ///< explored: those whose turn may be next
+    g_list settling_;     ///< in settle()
+    g* owner_ = nullptr;  ///< in wait_for_end()
+    std::exception_ptr failure_;
+    base::rand random_;         ///< explored
+    std::uint32_t one_in_ = 1;  ///< explored: how rarely somebody loses the turn at a point
+    timer_heap timers_;
+    base::atomic<std::int64_t> now_;
+};
+
+}  // namespace weft::rt

@@ -1,0 +1,378 @@
+// testing::explore: it finds what depends on the order, and a seed repeats an order exactly.
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fixture.hpp"
+#include "weft/testing.hpp"
+
+namespace {
+
+using explore_test = weft::test::fixture;
+using namespace std::chrono_literals;
+using weft::test::procs;
+using weft::test::scaled;
+using weft::testing::explore;
+using weft::testing::seed;
+
+constexpr int few_hundred = 300;
+
+struct assertion_failed : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+void require(bool holds, const char* what)
+{
+    if (!holds)
+        throw assertion_failed(what);
+}
+
+// The seed that has made `f` fail; none if no run has.
+template <class F>
+std::optional<seed> failing_seed(int runs, F&& f)
+{
+    try {
+        explore(runs, f);
+    } catch (const weft::testing::exploration_failed& e) {
+        return e.where();
+    }
+    return std::nullopt;
+}
+
+void lost_update()
+{
+    int value = 0;
+    weft::wait_group all;
+    for (int i = 0; i < 2; ++i) {
+        all.go(
+            [&]
+            {
+                const int read = value;
+                weft::yield();
+                value = read + 1;
+            });
+    }
+    all.wait();
+    require(value == 2, "an update was lost");
+}
+
+WEFT_TEST(explore_test, finds_a_lost_update)
+{
+    for (const int n : {1, 4}) {
+        const procs p(n);
+        const auto found = failing_seed(few_hundred, lost_update);
+        ASSERT_TRUE(found.has_value());
+        for (int i = 0; i < 10; ++i)
+            EXPECT_THROW(explore(*found, lost_update), assertion_failed);
+    }
+}
+
+// The update is safe in each section, but not from one to the other.
+void check_then_act()
+{
+    weft::mutex m;
+    int value = 0;
+    weft::wait_group all;
+    for (int i = 0; i < 2; ++i) {
+        all.go(
+            [&]
+            {
+                m.lock();
+                const bool first = value == 0;
+                m.unlock();
+                if (first) {
+                    const std::lock_guard guard(m);
+                    ++value;
+                }
+            });
+    }
+    all.wait();
+    require(value == 1, "both were the first");
+}
+
+WEFT_TEST(explore_test, changes_the_turn_at_locks_that_nobody_waits_for)
+{
+    ASSERT_TRUE(failing_seed(few_hundred, check_then_act).has_value());
+}
+
+// Not under the fixture: what is deadlocked keeps its stack.
+TEST(explore_deadlock_test, finds_two_mutexes_locked_in_both_orders)
+{
+    const auto abba = []
+    {
+        weft::mutex a;
+        weft::mutex b;
+        weft::wait_group all;
+        all.go(
+            [&]
+            {
+                const std::scoped_lock guard(a);
+                const std::lock_guard second(b);
+            });
+        all.go(
+            [&]
+            {
+                const std::scoped_lock guard(b);
+                const std::lock_guard second(a);
+            });
+        all.wait();
+    };
+    for (const int n : {1, 2, 4, 16}) {
+        const procs p(n);
+        const auto found = failing_seed(few_hundred, abba);
+        ASSERT_TRUE(found.has_value());
+        for (int i = 0; i < 5; ++i)
+            EXPECT_THROW(explore(*found, abba), weft::testing::deadlock);
+    }
+}
+
+WEFT_TEST(explore_test, finds_what_depends_on_the_order_of_starts)
+{
+    for (const int last : {0, 1, 2, 3}) {
+        const auto in_order = [last]
+        {
+            std::vector<int> order;
+            {
+                weft::wait_group all;
+                for (int i = 0; i < 4; ++i)
+                    all.go([&, i] { order.push_back(i); });
+                all.wait();
+            }
+            require(order.back() != last, "this one came last");
+        };
+        EXPECT_TRUE(failing_seed(few_hundred, in_order).has_value()) << last;
+    }
+}
+
+// The waker goes on before the woken one, or the other way round.
+WEFT_TEST(explore_test, finds_what_depends_on_who_runs_after_a_wake_up)
+{
+    for (const bool wanted : {false, true}) {
+        const auto wake = [wanted]
+        {
+            weft::wait_group ready;
+            ready.add();
+            bool stored = false;
+            bool seen = false;
+            weft::wait_group all;
+            all.go(
+                [&]
+                {
+                    ready.wait();
+                    seen = stored;
+                });
+            all.go(
+                [&]
+                {
+                    ready.done();
+                    stored = true;
+                });
+            all.wait();
+            require(seen != wanted, "this order");
+        };
+        EXPECT_TRUE(failing_seed(few_hundred, wake).has_value()) << wanted;
+    }
+}
+
+WEFT_TEST(explore_test, reaches_every_order_of_three)
+{
+    std::set<std::vector<int>> orders;
+    for (std::uint64_t s = 1; s <= 3'000 && orders.size() < 90; ++s)
+        explore(seed{s},
+                [&]
+                {
+                    std::vector<int> order;
+                    weft::wait_group all;
+                    for (int i = 0; i < 3; ++i)
+                        all.go(
+                            [&, i]
+                            {
+                                order.push_back(i);
+                                weft::yield();
+                                order.push_back(i);
+                            });
+                    all.wait();
+                    orders.insert(order);
+                });
+    EXPECT_EQ(orders.size(), 90U) << "6! / 2!^3";
+}
+
+// Everything that parks, readies, yields, locks, sleeps and chooses, as a trace of who did what.
+std::vector<int> steps_of(seed at)
+{
+    std::vector<int> trace;
+    explore(at,
+            [&]
+            {
+                weft::mutex m;
+                weft::chan<int> c(2);
+                weft::chan<int> d;
+                weft::wait_group all;
+                for (int i = 0; i < 4; ++i) {
+                    all.go(
+                        [&, i]
+                        {
+                            for (int k = 0; k < 5; ++k) {
+                                trace.push_back(100 + i);
+                                const std::lock_guard guard(m);
+                                trace.push_back(200 + i);
+                                if (k % 2 == 0)
+                                    weft::yield();
+                                if (k == 3)
+                                    weft::sleep_for(1ms * (i % 2));
+                                trace.push_back(300 + i);
+                            }
+                        });
+                    all.go(
+                        [&, i]
+                        {
+                            for (int k = 0; k < 3; ++k) {
+                                trace.push_back(400 + i);
+                                if (i % 2 == 0)
+                                    c.send(i);
+                                else
+                                    d.send(i);
+                                trace.push_back(500 + i);
+                            }
+                        });
+                }
+                all.go(
+                    [&]
+                    {
+                        for (int k = 0; k < 12; ++k)
+                            weft::select(weft::on_recv(c, [&](std::optional<int> v) { trace.push_back(600 + *v); }),
+                                         weft::on_recv(d, [&](std::optional<int> v) { trace.push_back(700 + *v); }));
+                    });
+                auto result = weft::async([&] { trace.push_back(800); });
+                result.get();
+                all.wait();
+                trace.push_back(static_cast<int>(weft::clock::now().time_since_epoch().count() % 1'000'000'007));
+            });
+    return trace;
+}
+
+WEFT_TEST(explore_test, a_seed_repeats_an_order_exactly)
+{
+    std::set<std::vector<int>> different;
+    for (std::uint64_t s = 1; s <= scaled(30); ++s) {
+        std::vector<int> first;
+        for (const int n : {1, 2, 4, 16}) {
+            const procs p(n);
+            for (int i = 0; i < 3; ++i) {
+                const std::vector<int> trace = steps_of(seed{s});
+                if (first.empty())
+                    first = trace;
+                EXPECT_EQ(trace, first) << "seed " << s << ", " << n << " Ps";
+            }
+        }
+        different.insert(first);
+    }
+    EXPECT_EQ(different.size(), scaled(30)) << "other seeds, other orders";
+}
+
+TEST_F(explore_test, works_from_a_plain_thread)
+{
+    const auto found = failing_seed(few_hundred, lost_update);
+    ASSERT_TRUE(found.has_value());
+    EXPECT_THROW(explore(*found, lost_update), assertion_failed);
+}
+
+WEFT_TEST(explore_test, passes_where_there_is_nothing_to_find)
+{
+    int runs = 0;
+    explore(50,
+            [&]
+            {
+                ++runs;
+                weft::mutex m;
+                int value = 0;
+                weft::wait_group all;
+                for (int i = 0; i < 4; ++i)
+                    all.go(
+                        [&]
+                        {
+                            const std::lock_guard guard(m);
+                            const int read = value;
+                            weft::yield();
+                            value = read + 1;
+                        });
+                all.wait();
+                require(value == 4, "mutual exclusion");
+            });
+    EXPECT_EQ(runs, 50);
+}
+
+WEFT_TEST(explore_test, only_one_runs_at_a_time)
+{
+    const procs four(4);
+    explore(20,
+            []
+            {
+                std::atomic<int> inside{0};
+                weft::wait_group all;
+                for (int i = 0; i < 8; ++i)
+                    all.go(
+                        [&]
+                        {
+                            for (int k = 0; k < 20; ++k) {
+                                require(++inside == 1, "two at once");
+                                for (int spin = 0; spin < 50; ++spin)
+                                    require(inside == 1, "two at once");
+                                --inside;
+                                weft::yield();
+                            }
+                        });
+                all.wait();
+            });
+}
+
+WEFT_TEST(explore_test, several_at_the_same_time)
+{
+    const procs four(4);
+    const std::vector<int> alone = steps_of(seed{7});
+    weft::wait_group all;
+    for (int i = 0; i < 8; ++i)
+        all.go(
+            [&]
+            {
+                for (int k = 0; k < 3; ++k)
+                    EXPECT_EQ(steps_of(seed{7}), alone);
+            });
+    all.wait();
+}
+
+WEFT_TEST(explore_test, the_failure_carries_what_has_failed)
+{
+    try {
+        explore(10, [] { throw assertion_failed("always"); });
+        FAIL() << "no exception";
+    } catch (const weft::testing::exploration_failed& e) {
+        EXPECT_NE(std::string(e.what()).find("always"), std::string::npos) << e.what();
+        EXPECT_NE(std::string(e.what()).find(std::to_string(e.where().value)), std::string::npos) << e.what();
+        EXPECT_THROW(std::rethrow_if_nested(e), assertion_failed);
+    }
+}
+
+WEFT_TEST(explore_test, the_environment_chooses_the_seeds)
+{
+    const auto where = [] { return failing_seed(1, [] { throw assertion_failed("always"); }); };
+    ::setenv("WEFT_SEED", "0x2a", 1);
+    const auto first = where();
+    EXPECT_EQ(where(), first);
+    ::setenv("WEFT_SEED", "43", 1);
+    EXPECT_NE(where(), first);
+    ::setenv("WEFT_SEED", "a number", 1);
+    EXPECT_THROW((void)where(), std::invalid_argument);
+    ::unsetenv("WEFT_SEED");
+    EXPECT_THROW(explore(0, [] {}), std::invalid_argument);
+    EXPECT_THROW(explore(-1, [] {}), std::invalid_argument);
+}
+
+}  // namespace
