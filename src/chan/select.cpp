@@ -233,11 +233,20 @@ private:
     {
         return i > 0 && cases_[order_[i]].c == cases_[order_[i - 1]].c;
     }
-    void lock_all(const rt::m* self) noexcept
+    void lock_all(rt::m* self) noexcept
     {
-        for (std::size_t i = 0; i < used_; ++i)
-            if (!same_as_before(i))
+        std::size_t first = 0;
+        for (std::size_t i = 0; i < used_; ++i) {
+            if (!same_as_before(i)) {
+                first = i;
                 core::of(cases_[order_[i]].c).lock.lock(self);
+            } else {
+                // Who comes takes the first in the queue: of several cases on one channel that is each with the same
+                // chance.
+                const std::size_t other = first + rt::random_below(self, static_cast<std::uint32_t>(i - first + 1));
+                std::swap(order_[i], order_[other]);
+            }
+        }
     }
     /// When the last one is unlocked a waker may already run the waiter, and its frame be gone.
     void unlock_all() noexcept

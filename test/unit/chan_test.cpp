@@ -1044,35 +1044,38 @@ TEST_F(chan_test, timeouts_of_plain_threads_race_hand_overs)
     receiver.join();
 }
 
-// The lock's bias and the section must not stay with a thread that the goroutine has left.
+// The lock's bias and the section must not stay with a thread that the goroutine has left. One side at a time: who
+// migrates occupies a P.
 WEFT_TEST(chan_test, goroutines_that_migrate)
 {
     const procs two(2);
-    const chan<int> ping;
-    const chan<int> pong(1);
-    weft::wait_group all;
-    const std::size_t rounds = scaled(300);
-    all.go(
-        [&]
-        {
-            for (std::size_t i = 0; i < rounds; ++i) {
-                const std::optional<int> v = ping.recv();
-                if (i % 7 == 0)
-                    migrate();
-                pong.send(*v + 1);
+    const std::size_t rounds = scaled(100);
+    for (const bool sender_migrates : {true, false}) {
+        const chan<int> ping;
+        const chan<int> pong(1);
+        weft::wait_group all;
+        all.go(
+            [&]
+            {
+                for (std::size_t i = 0; i < rounds; ++i) {
+                    const std::optional<int> v = ping.recv();
+                    if (!sender_migrates)
+                        migrate();
+                    pong.send(*v + 1);
+                }
+            });
+        for (std::size_t i = 0; i < rounds; ++i) {
+            for (int k = 0; k < 20; ++k) {  // makes the lock ours
+                EXPECT_EQ(pong.try_send(k), chan_status::success);
+                EXPECT_EQ(pong.recv(), k);
             }
-        });
-    for (std::size_t i = 0; i < rounds; ++i) {
-        for (int k = 0; k < 20; ++k) {  // makes the lock ours
-            EXPECT_EQ(pong.try_send(k), chan_status::success);
-            EXPECT_EQ(pong.recv(), k);
+            ping.send(static_cast<int>(i));
+            if (sender_migrates)
+                migrate();
+            EXPECT_EQ(pong.recv(), static_cast<int>(i) + 1);
         }
-        ping.send(static_cast<int>(i));
-        if (i % 5 == 0)
-            migrate();
-        EXPECT_EQ(pong.recv(), static_cast<int>(i) + 1);
+        all.wait();
     }
-    all.wait();
 }
 
 // One uses the channel most of the time, another, a plain thread, now and then.
