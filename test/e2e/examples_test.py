@@ -7,7 +7,7 @@ import unittest
 
 import program
 
-HELLO, FIB, WORKERS, PORT, SIEVE, PIPELINE, PUBSUB, RATELIMIT, WORDCOUNT, TESTING = program.programs_or_skip(10)
+HELLO, FIB, WORKERS, PORT, SIEVE, PIPELINE, PUBSUB, RATELIMIT, WORDCOUNT = program.programs_or_skip(9)
 
 
 class Examples(unittest.TestCase):
@@ -63,11 +63,6 @@ class Examples(unittest.TestCase):
     def test_ratelimit(self):
         requests = [f"request {i}" + (", when there is a token again" if i > 3 else "") for i in range(1, 11)]
         self.assertEqual(self.check(program.run(RATELIMIT)).splitlines(), [*requests, "the limit was kept"])
-
-    def test_testing(self):
-        done = program.run(TESTING)
-        self.assertEqual(self.check(done), "again: the account is overdrawn\n" * 3)
-        self.assertIn("repeats it: the account is overdrawn", done.stderr)
 
 
 class WordCount(unittest.TestCase):

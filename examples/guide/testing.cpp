@@ -1,4 +1,4 @@
-// Testing with virtual time and with drawn orders: docs/guide/testing.md shows these pieces.
+// What docs/guide/testing.md shows: virtual time, and orders that are drawn.
 #include "weft/testing.hpp"
 
 #include <chrono>
@@ -36,7 +36,7 @@ void the_fast_one_answers()
             expect(weft::clock::now() - begin == 2s, "to the nanosecond");
         });  // returns when all three have ended: an hour later by its own clock, at once by ours
 }
-// [bubble]
+// [/bubble]
 
 // [settle]
 void a_worker_takes_what_there_is()
@@ -60,7 +60,7 @@ void a_worker_takes_what_there_is()
             testing::settle();
         });
 }
-// [settle]
+// [/settle]
 
 // [explore]
 void withdraw_twice()
@@ -94,7 +94,7 @@ weft::testing::seed find_it()
     }
     std::exit(1);
 }
-// [explore]
+// [/explore]
 
 // [replay]
 void repeat_it(testing::seed failing)
@@ -108,7 +108,7 @@ void repeat_it(testing::seed failing)
         }
     }
 }
-// [replay]
+// [/replay]
 
 }  // namespace
 
@@ -118,3 +118,8 @@ int main()
     a_worker_takes_what_there_is();
     repeat_it(find_it());
 }
+
+// Output:
+// again: the account is overdrawn
+// again: the account is overdrawn
+// again: the account is overdrawn
