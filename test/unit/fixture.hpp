@@ -93,6 +93,8 @@ public:
                 f.get();
             });
         std::thread([] { weft::sleep_for(std::chrono::microseconds(1)); }).join();
+        // The last goroutine's stack comes back after its end has been seen.
+        eventually([] { return weft::stats().stacks_in_use == 0; });
     }
 };
 inline ::testing::Environment* const warmed_up = ::testing::AddGlobalTestEnvironment(new warm_up);
