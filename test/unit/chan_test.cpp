@@ -42,7 +42,8 @@ static_assert(std::is_nothrow_copy_constructible_v<chan<int>> && std::is_nothrow
 static_assert(std::is_base_of_v<std::runtime_error, weft::closed_channel>);
 static_assert(!std::is_convertible_v<int, chan<int>>);
 
-/// Waits until `n` goroutines are parked, the caller not among them.
+/// Waits until `n` goroutines are parked, the caller not among them. Exact with one P only: the counts are not taken
+/// at one moment.
 bool parked(std::size_t n)
 {
     return eventually([n] { return weft::stats().goroutines_waiting == n; });
@@ -65,6 +66,7 @@ WEFT_TEST(chan_test, hands_over)
 
 WEFT_TEST(chan_test, an_unbuffered_send_waits_for_its_receiver)
 {
+    const procs one(1);
     const chan<int> c;
     std::atomic<bool> sent{false};
     weft::wait_group all;
@@ -178,6 +180,7 @@ WEFT_TEST(chan_test, close_lets_drain)
 
 WEFT_TEST(chan_test, close_wakes_receivers)
 {
+    const procs one(1);
     for (const int capacity : {0, 2}) {
         const chan<int> c(capacity);
         weft::wait_group all;
@@ -200,6 +203,7 @@ WEFT_TEST(chan_test, close_wakes_receivers)
 
 WEFT_TEST(chan_test, close_wakes_senders_with_closed_channel)
 {
+    const procs one(1);
     for (const int capacity : {0, 2}) {
         const chan<counted> c(capacity);
         for (int i = 0; i < capacity; ++i)
@@ -651,6 +655,7 @@ struct tracked {
 
 WEFT_TEST(chan_test, a_value_is_moved_from_frame_to_frame)
 {
+    const procs one(1);
     tracked::moves = 0;
     const chan<tracked> c;
     weft::wait_group all;
@@ -719,6 +724,7 @@ WEFT_TEST(chan_test, each_sender_stays_in_order_with_many)
 // The k-th to wait is the k-th to be served.
 WEFT_TEST(chan_test, waiters_stay_in_order)
 {
+    const procs one(1);
     for (const int capacity : {0, 2}) {
         const chan<int> c(capacity);
         for (int i = 0; i < capacity; ++i)
@@ -758,6 +764,7 @@ WEFT_TEST(chan_test, waiters_stay_in_order)
 
 WEFT_TEST(chan_test, who_gives_up_leaves_the_order_of_the_others)
 {
+    const procs one(1);
     const chan<int> c;
     weft::wait_group all;
     std::array<std::atomic<int>, 3> got{};
@@ -831,6 +838,7 @@ WEFT_TEST(chan_test, a_timeout_is_never_early)
 
 WEFT_TEST(chan_test, a_deadline_in_the_past_makes_it_an_attempt)
 {
+    const procs one(1);
     const chan<int> c(1);
     int v = 3;
     const auto past = weft::clock::now() - 1s;
@@ -851,6 +859,7 @@ WEFT_TEST(chan_test, a_deadline_in_the_past_makes_it_an_attempt)
 
 WEFT_TEST(chan_test, a_timeout_beyond_the_clock_waits_for_ever)
 {
+    const procs one(1);
     const chan<int> c;
     weft::wait_group all;
     all.go(

@@ -93,8 +93,8 @@ public:
                 f.get();
             });
         std::thread([] { weft::sleep_for(std::chrono::microseconds(1)); }).join();
-        // The last of run()'s goroutine comes after its return, and would be in the first census.
-        (void)eventually([] { return weft::num_goroutines() == 0; });
+        // The last of run()'s goroutine and of its stack comes after its return, and would be in the first census.
+        (void)eventually([] { return weft::num_goroutines() == 0 && weft::stats().stacks_in_use == 0; });
     }
 };
 inline ::testing::Environment* const warmed_up = ::testing::AddGlobalTestEnvironment(new warm_up);

@@ -38,6 +38,8 @@ using weft::test::procs;
 using weft::test::rng;
 using weft::test::scaled;
 
+/// Waits until `n` goroutines are parked, the caller not among them. Exact with one P only: the counts are not taken
+/// at one moment.
 bool parked(std::size_t n)
 {
     return eventually([n] { return weft::stats().goroutines_waiting == n; });
@@ -103,6 +105,7 @@ WEFT_TEST(select_test, takes_views_and_every_kind_of_handler)
 
 WEFT_TEST(select_test, waits_for_a_sender)
 {
+    const procs one(1);
     const chan<int> a;
     const chan<int> b;
     weft::wait_group all;
@@ -121,6 +124,7 @@ WEFT_TEST(select_test, waits_for_a_sender)
 
 WEFT_TEST(select_test, waits_for_a_receiver)
 {
+    const procs one(1);
     const chan<int> a;
     const chan<int> b;
     weft::wait_group all;
@@ -195,6 +199,7 @@ WEFT_TEST(select_test, a_ready_channel_goes_before_a_deadline_that_has_passed)
 
 WEFT_TEST(select_test, a_timeout_that_is_not_needed_leaves_no_timer)
 {
+    const procs one(1);
     const chan<int> c;
     weft::wait_group all;
     all.go([&] { EXPECT_EQ(select(on_recv(c), on_timeout(1h)), 0U); });
@@ -235,6 +240,7 @@ WEFT_TEST(select_test, closed_channels_are_ready)
 
 WEFT_TEST(select_test, a_close_wakes_it)
 {
+    const procs one(1);
     for (const bool sends : {false, true}) {
         const chan<int> a;
         const chan<int> b;
@@ -256,6 +262,7 @@ WEFT_TEST(select_test, a_close_wakes_it)
 
 WEFT_TEST(select_test, the_same_channel_several_times)
 {
+    const procs one(1);
     const chan<int> c;
     weft::wait_group all;
     std::atomic<int> sum{0};
@@ -475,21 +482,25 @@ void with_cases()
 
 WEFT_TEST(select_test, one_case)
 {
+    const procs one(1);
     with_cases<1>();
 }
 WEFT_TEST(select_test, few_cases)
 {
+    const procs one(1);
     with_cases<2>();
     with_cases<4>();
     with_cases<5>();
 }
 WEFT_TEST(select_test, many_cases)
 {
+    const procs one(1);
     with_cases<16>();
     with_cases<17>();
 }
 WEFT_TEST(select_test, a_hundred_cases)
 {
+    const procs one(1);
     with_cases<100>();
 }
 
@@ -795,6 +806,7 @@ WEFT_TEST(select_test, a_default_is_never_chosen_wrongly)
 
 WEFT_TEST(select_test, allocates_nothing_for_up_to_16_cases)
 {
+    const procs one(1);
     std::array<chan<int>, 16> c;
     const auto sixteen = std::make_index_sequence<16>();
     weft::wait_group all;
@@ -883,6 +895,7 @@ WEFT_TEST(selector_test, sends_what_cannot_be_copied_once)
 
 WEFT_TEST(selector_test, keeps_a_value_that_was_not_chosen)
 {
+    const procs one(1);
     const chan<boxed_move_only> full;
     const chan<boxed> also_full;
     const chan<int> other(1);
@@ -919,6 +932,7 @@ WEFT_TEST(selector_test, keeps_its_channels_alive)
 
 WEFT_TEST(selector_test, any_number_of_cases)
 {
+    const procs one(1);
     for (const std::size_t n : {0U, 1U, 4U, 5U, 16U, 17U, 100U, 1'000U}) {
         std::vector<chan<std::size_t>> c;
         weft::selector s;
