@@ -10,15 +10,6 @@
 #include <array>
 #include <cstdint>
 
-namespace weft::sys {
-
-void yield_thread() noexcept
-{
-    model::yield_hint();
-}
-
-}  // namespace weft::sys
-
 namespace {
 
 using namespace weft::model;

@@ -42,7 +42,7 @@ struct channel {
         std::uint64_t h = c.count;
         for (const weft::chans::queue* const q : {&c.receivers, &c.senders}) {
             for (const weft::chans::node* n = q->front(); n != nullptr; n = n->next)
-                h = h * 64 + static_cast<std::uint64_t>(rt.thread_of(n->of->waiter)) * 8 + n->index + 8;
+                h = h * 64 + static_cast<std::uint64_t>(rt.thread_of(n->of->who)) * 8 + n->index + 8;
             h = h * 64 + 1;
         }
         return h;
@@ -57,7 +57,7 @@ struct channel {
 };
 
 /// Channels and, for each thread, a place to send from and one to receive to.
-template <int Channels>
+template <unsigned Channels>
 struct with_channels : runtime {
     std::array<channel, Channels> chans;
     std::array<element, 3> out;
@@ -68,10 +68,9 @@ struct with_channels : runtime {
     with_channels(std::uint32_t capacity, std::index_sequence<I...>) : chans{((void)I, channel(capacity))...}
     {
     }
-    explicit with_channels(std::uint32_t capacity = 0)
-        : with_channels(capacity, std::make_index_sequence<static_cast<std::size_t>(Channels)>())
+    explicit with_channels(std::uint32_t capacity = 0) : with_channels(capacity, std::make_index_sequence<Channels>())
     {
-        for (int i = 0; i < Channels; ++i)
+        for (unsigned i = 0; i < Channels; ++i)
             name(chans[static_cast<std::size_t>(i)], i == 0 ? "A" : "B");
         for (int i = 0; i < 3; ++i) {
             name(out[static_cast<std::size_t>(i)], "out ", i);

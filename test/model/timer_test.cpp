@@ -44,7 +44,7 @@ using weft::base::memory_order_relaxed;
 
 enum class omit { nothing, drain, wait_for_delivery, generation };
 
-template <int Generations>
+template <unsigned Generations>
 struct timed : runtime {
     static constexpr std::int64_t now = 10;
 
@@ -55,13 +55,13 @@ struct timed : runtime {
 
     rt::timer_heap heap;
     late_timer alarm;
-    std::array<rt::g, Generations + 1> goroutines{};
+    std::array<rt::g, std::size_t{Generations} + 1> goroutines{};
     lock guard;
     atomic<int> generation{0};
     atomic<bool> delivering{false};
     atomic<int> value{0};  ///< the channel: the generation that has sent, 0: empty
-    std::array<ghost<int>, Generations + 1> started{};
-    std::array<ghost<int>, Generations + 1> dropped{};
+    std::array<ghost<int>, std::size_t{Generations} + 1> started{};
+    std::array<ghost<int>, std::size_t{Generations} + 1> dropped{};
     omit without;
     bool repeats = false;
 

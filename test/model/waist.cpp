@@ -229,6 +229,11 @@ std::int64_t monotonic_now() noexcept
     return model::runtime::get().now();
 }
 
+bool has_membarrier() noexcept
+{
+    return true;
+}
+
 void yield_thread() noexcept
 {
     model::yield_hint();
@@ -241,6 +246,8 @@ weft::clock::time_point weft::clock::now() noexcept
     return time_point(duration(sys::monotonic_now()));
 }
 namespace weft::rt {
+
+constinit thread_local m* current_m = nullptr;
 
 std::int64_t now() noexcept
 {

@@ -66,6 +66,17 @@ public:
         lock_.acquire(at);
     }
     void unlock(const std::source_location& at = std::source_location::current()) noexcept { lock_.release(at); }
+    [[nodiscard]] bool try_lock_biased(const m*,
+                                       const std::source_location& at = std::source_location::current()) noexcept
+    {
+        lock_.acquire(at);
+        return true;
+    }
+    void unlock_biased(const std::source_location& at = std::source_location::current()) noexcept { lock_.release(at); }
+    void lock_slow(const m*, const std::source_location& at = std::source_location::current()) noexcept
+    {
+        lock_.acquire(at);
+    }
 
 private:
     model::lock lock_;

@@ -1,5 +1,5 @@
-// weft::wait_group (include/weft/detail/countdown.hpp, src/sync/countdown.cpp): all waiters return, none before the counter is
-// zero, and the group may be destroyed as soon as its waiters have returned.
+// weft::wait_group (include/weft/detail/countdown.hpp, src/sync/countdown.cpp): all waiters return, none before the
+// counter is zero, and the group may be destroyed as soon as its waiters have returned.
 //
 // All of it is the shipped code, over the modelled waist.
 #include "model/waist.hpp"

@@ -723,7 +723,7 @@ void storm(int proc_count, std::size_t goroutines, std::size_t threads)
         senders.go([&, i] { send(i); });
         receivers.go([&, i] { receive(i); });
     }
-    senders.add(static_cast<std::ptrdiff_t>(threads));
+    senders.add(static_cast<int>(threads));
     for (std::size_t i = goroutines; i < goroutines + threads; ++i) {
         plain.emplace_back(
             [&, i]

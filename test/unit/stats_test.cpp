@@ -42,6 +42,8 @@ WEFT_TEST(stats_test, agrees_with_num_goroutines)
 
 WEFT_TEST(stats_test, tells_states_apart)
 {
+    // Of goroutines that a bubble had to abandon the stacks stay.
+    const std::uint64_t stacks = weft::stats().stacks_in_use;
     gate finish;
     weft::wait_group all;
     for (int i = 0; i < 100; ++i)
@@ -58,7 +60,7 @@ WEFT_TEST(stats_test, tells_states_apart)
     EXPECT_EQ(parked.goroutines_runnable, 0U);
     EXPECT_EQ(parked.goroutines, 101U);
     EXPECT_GE(parked.parks, 100U);
-    EXPECT_EQ(parked.stacks_in_use, 101U) << "a parked goroutine owns its stack";
+    EXPECT_EQ(parked.stacks_in_use, stacks + 100) << "a parked goroutine owns its stack";
     finish.open();
     all.wait();
     EXPECT_TRUE(eventually([] { return weft::stats().goroutines_waiting == 0; }));
@@ -88,6 +90,7 @@ WEFT_TEST(stats_test, a_goroutine_that_has_not_run_owns_no_stack)
 {
     const procs one(1);
     const std::size_t count = scaled(5'000);
+    const std::uint64_t stacks = weft::stats().stacks_in_use;
     // Nobody else has a P; yet a machine that stops this goroutine for long may find a way to run some of them, hence
     // the repetition.
     bool seen = false;
@@ -96,7 +99,7 @@ WEFT_TEST(stats_test, a_goroutine_that_has_not_run_owns_no_stack)
         for (std::size_t i = 0; i < count; ++i)
             all.go([] {});
         const weft::runtime_stats s = weft::stats();
-        seen = s.goroutines_runnable == count && s.stacks_in_use <= 2;
+        seen = s.goroutines_runnable == count && s.stacks_in_use <= stacks + 1;
         all.wait();
     }
     EXPECT_TRUE(seen);

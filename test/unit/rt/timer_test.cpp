@@ -51,7 +51,7 @@ bool arm(timer_heap& heap, timer& t)
     return first;
 }
 
-TEST(timer_test, begins_with_nothing_to_do)
+TEST(timer_heap_test, begins_with_nothing_to_do)
 {
     timer_heap heap;
     EXPECT_EQ(heap.earliest(), never);
@@ -61,7 +61,7 @@ TEST(timer_test, begins_with_nothing_to_do)
     EXPECT_TRUE(out.empty());
 }
 
-TEST(timer_test, tells_the_earliest)
+TEST(timer_heap_test, tells_the_earliest)
 {
     timer_heap heap;
     noted a;
@@ -80,7 +80,7 @@ TEST(timer_test, tells_the_earliest)
     EXPECT_EQ(heap.size(), 0U);
 }
 
-TEST(timer_test, fires_what_is_due_in_order)
+TEST(timer_heap_test, fires_what_is_due_in_order)
 {
     timer_heap heap;
     std::vector<std::unique_ptr<noted>> all;
@@ -102,7 +102,7 @@ TEST(timer_test, fires_what_is_due_in_order)
     EXPECT_EQ(heap.size(), 0U);
 }
 
-TEST(timer_test, collects_the_goroutines_to_wake)
+TEST(timer_heap_test, collects_the_goroutines_to_wake)
 {
     timer_heap heap;
     static const auto gs = std::make_unique<g[]>(3);
@@ -122,7 +122,7 @@ TEST(timer_test, collects_the_goroutines_to_wake)
 }
 
 // Arms, disarms and fires at random against an ordered set.
-TEST(timer_test, behaves_as_an_ordered_set)
+TEST(timer_heap_test, behaves_as_an_ordered_set)
 {
     weft::test::rng r(5);
     timer_heap heap;
@@ -167,7 +167,7 @@ TEST(timer_test, behaves_as_an_ordered_set)
 
 // One thread fires, the others arm and disarm; a timer that disarm() returned for is not touched again: they lie on
 // stacks that go away.
-TEST(timer_test, may_be_disarmed_while_it_fires)
+TEST(timer_heap_test, may_be_disarmed_while_it_fires)
 {
     timer_heap heap;
     std::atomic<bool> stop{false};

@@ -79,7 +79,7 @@ private:
     bool ended_ = false;
 };
 
-TEST(context_test, goes_there_and_back)
+TEST(switch_test, goes_there_and_back)
 {
     int steps = 0;
     auto body = [&](coroutine& c)
@@ -99,7 +99,7 @@ TEST(context_test, goes_there_and_back)
     EXPECT_EQ(steps, 3);
 }
 
-TEST(context_test, the_stack_is_aligned_at_its_first_function)
+TEST(switch_test, the_stack_is_aligned_at_its_first_function)
 {
     std::uintptr_t frame = 1;
     auto body = [&](coroutine&)
@@ -114,7 +114,7 @@ TEST(context_test, the_stack_is_aligned_at_its_first_function)
 }
 
 // More live values than any target has registers, whole and floating, on both sides of the switch.
-TEST(context_test, live_values_survive)
+TEST(switch_test, live_values_survive)
 {
     auto body = [](coroutine& c)
     {
@@ -148,7 +148,7 @@ TEST(context_test, live_values_survive)
     }
 }
 
-TEST(context_test, exceptions_are_caught_on_a_new_stack)
+TEST(switch_test, exceptions_are_caught_on_a_new_stack)
 {
     int caught = 0;
     auto body = [&](coroutine& c)
@@ -168,7 +168,7 @@ TEST(context_test, exceptions_are_caught_on_a_new_stack)
     EXPECT_EQ(caught, 3);
 }
 
-TEST(context_test, many_stacks_interleave)
+TEST(switch_test, many_stacks_interleave)
 {
     constexpr std::size_t count = 50;
     std::array<int, count> steps{};
