@@ -87,8 +87,8 @@ WEFT_API void settle();
 
 /// Runs `f` as bubble() does, with its goroutines running one at a time in an order that is drawn from `at`: whenever
 /// one parks, readies another, yields, starts another, locks or unlocks a weft::mutex, or uses a channel, any runnable
-/// one may be the next. The same seed gives the same order each time, whatever the number of Ps, if `f` does not depend on something
-/// else that varies. Throws what bubble() throws.
+/// one may be the next. The same seed gives the same order each time, whatever the number of Ps, if `f` does not depend
+/// on something else that varies. Throws what bubble() throws.
 template <class F>
     requires std::invocable<std::remove_reference_t<F>&>
 void explore(seed at, F&& f)

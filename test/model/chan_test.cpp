@@ -39,7 +39,7 @@ struct channel {
     explicit channel(std::uint32_t capacity) : c(described, capacity, reinterpret_cast<std::byte*>(&room)) {}
     [[nodiscard]] std::uint64_t fingerprint(const runtime& rt) const noexcept
     {
-        std::uint64_t h = c.count;
+        std::uint64_t h = 0;
         for (const weft::chans::queue* const q : {&c.receivers, &c.senders}) {
             for (const weft::chans::node* n = q->front(); n != nullptr; n = n->next)
                 h = h * 64 + static_cast<std::uint64_t>(rt.thread_of(n->of->who)) * 8 + n->index + 8;

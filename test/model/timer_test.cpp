@@ -26,12 +26,15 @@ inline void* model_realloc(void* p, size_t bytes) noexcept
     static std::array<std::byte, 4096> room;
     return p == nullptr && bytes <= room.size() ? room.data() : nullptr;
 }
+inline void model_free(void*) noexcept {}
 }  // namespace std
 #define pause model_pause
 #define realloc model_realloc
+#define free model_free
 #include "rt/timer.cpp"
 #undef pause
 #undef realloc
+#undef free
 
 namespace {
 

@@ -164,25 +164,25 @@ WEFT_TEST(stdlib_test, long_doubles_are_printed)
 
 WEFT_TEST(stdlib_test, streams_and_locales)
 {
-    in_goroutines(
-        scaled(200),
-        [](std::size_t n)
-        {
-            std::ostringstream out;
-            out.imbue(std::locale::classic());
-            const std::time_t epoch = 0;
-            std::tm date{};
-            ::gmtime_r(&epoch, &date);
-            out << std::setw(12) << std::setfill('*') << std::hex << n << ' ' << std::setprecision(30)
-                << 3.14159265358979L << ' ' << std::put_time(&date, "%F");
-            weft::yield();
-            std::istringstream in(out.str());
-            std::string first;
-            long double second = 0;
-            std::string third;
-            in >> first >> second >> third;
-            return first.size() == 12 && std::abs(second - 3.14159265358979L) < 1e-15L && third == "1970-01-01";
-        });
+    in_goroutines(scaled(200),
+                  [](std::size_t n)
+                  {
+                      std::ostringstream out;
+                      out.imbue(std::locale::classic());
+                      const std::time_t epoch = 0;
+                      std::tm date{};
+                      ::gmtime_r(&epoch, &date);
+                      out << std::setw(12) << std::setfill('*') << std::hex << n << ' ' << std::setprecision(30)
+                          << 3.14159265358979L << ' ' << std::put_time(&date, "%F");
+                      weft::yield();
+                      std::istringstream in(out.str());
+                      std::string first;
+                      long double second = 0;
+                      std::string third;
+                      in >> first >> second >> third;
+                      return first.size() == 12 && std::abs(second - 3.14159265358979L) < 1e-15L &&
+                             third == "1970-01-01";
+                  });
 }
 
 WEFT_TEST(stdlib_test, random_numbers)
