@@ -72,7 +72,7 @@ public:
     }
     WEFT_NOINLINE void lock_slow(const m* self) noexcept
     {
-        word_.lock();
+        word_.lock_patiently();
         if (bias_.load(base::memory_order_relaxed) != nobody)
             revoke();
         by_word_ = true;

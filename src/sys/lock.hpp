@@ -19,6 +19,14 @@ public:
         if (!try_lock()) [[unlikely]]
             lock_slow();
     }
+    /// lock() where sections follow each other closely: who meets the lock held stays away from it for longer and
+    /// longer (up to some us), so that its holder can go on for many sections with the cache lines to itself. Each
+    /// change of hands costs more than such a section does.
+    void lock_patiently() noexcept
+    {
+        if (!try_lock()) [[unlikely]]
+            lock_patiently_slow();
+    }
     [[nodiscard]] bool try_lock() noexcept
     {
         std::uint32_t seen = open;
@@ -36,6 +44,22 @@ private:
         held = 1,
         contended = 2,  ///< held, and somebody may sleep: unlock wakes
     };
+
+    WEFT_NOINLINE void lock_patiently_slow() noexcept
+    {
+        constexpr int shortest = 8;
+        constexpr int longest = 512;
+        constexpr int rounds = 16;  // about 60 us: by then the holder is likely to be off its CPU
+        int pauses = shortest;
+        for (int round = 0; round < rounds; ++round) {
+            for (int i = 0; i < pauses; ++i)
+                base::pause();
+            if (word_.load(base::memory_order_relaxed) == open && try_lock())
+                return;
+            pauses = pauses < longest ? pauses * 2 : longest;
+        }
+        lock_slow();
+    }
 
     void lock_slow() noexcept
     {

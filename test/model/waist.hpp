@@ -26,6 +26,10 @@ namespace weft::sys {
 class lock_word {
 public:
     void lock(const std::source_location& at = std::source_location::current()) noexcept { lock_.acquire(at); }
+    void lock_patiently(const std::source_location& at = std::source_location::current()) noexcept
+    {
+        lock_.acquire(at);
+    }
     [[nodiscard]] bool try_lock(const std::source_location& at = std::source_location::current()) noexcept
     {
         return lock_.try_acquire(at);
