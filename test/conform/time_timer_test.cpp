@@ -221,8 +221,10 @@ WEFT_TEST(conform_time, the_longest_times)
     EXPECT_TRUE(past.recv().has_value());
     EXPECT_TRUE(big.stop());
     // One after the other, the first of them in the past.
-    auto f = weft::after_func(-1h, [] {});
-    weft::sleep_for(100us);
+    weft::wait_group ran;
+    ran.add();
+    auto f = weft::after_func(-1h, [&] { ran.done(); });
+    ran.wait();
     EXPECT_FALSE(f.stop());
 }
 

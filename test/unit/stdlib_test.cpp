@@ -71,6 +71,8 @@ WEFT_TEST(stdlib_test, function_local_statics_are_made_once)
 
 WEFT_TEST(stdlib_test, a_static_whose_constructor_throws_is_tried_again)
 {
+    if (weft::test::under_tsan)
+        GTEST_SKIP() << "GCC 12's TSan forgets to wake who waits for a static when its constructor throws";
     static std::atomic<int> attempts{0};
     attempts = 0;
     in_goroutines(100,
