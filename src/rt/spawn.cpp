@@ -76,6 +76,14 @@ WEFT_NOINLINE void start_outside(g* item) noexcept
 
 }  // namespace
 
+void unstarted::refuse_in_bubble()
+{
+    if (bubble_of_caller() != nullptr)
+        throw std::logic_error(
+            "weft: timer, ticker, after, after_func and contexts with a deadline do not follow the clock of a "
+            "testing::bubble yet; in one use sleep_for, sleep_until and the timed forms of waits");
+}
+
 void unstarted::prepare(void* storage, detail::task_body body, const void* started_at) noexcept
 {
     g& item = *g::of_storage(storage);

@@ -18,12 +18,14 @@ namespace weft::rt {
 class unstarted {
 public:
     unstarted() noexcept = default;
-    /// `started_at`: a code address, for reports. Throws as detail::task_new().
+    /// `started_at`: a code address, for reports. Throws as detail::task_new(), and std::logic_error in a bubble, whose
+    /// clock the goroutine would not follow.
     template <class F>
     static unstarted make(F f, const void* started_at)
     {
         using closure = detail::inline_closure<F>;
         static_assert(detail::fits_inline<closure> && std::is_nothrow_move_constructible_v<F>);
+        refuse_in_bubble();
         unstarted made;
         made.storage_ = detail::task_new();
         ::new (made.storage_) closure{std::move(f)};
@@ -55,6 +57,7 @@ public:
     [[nodiscard]] g* start() noexcept;
 
 private:
+    static void refuse_in_bubble();
     static void prepare(void* storage, detail::task_body body, const void* started_at) noexcept;
 
     void* storage_ = nullptr;

@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "fixture.hpp"
+#include "weft/context.hpp"
 #include "weft/testing.hpp"
+#include "weft/time.hpp"
 
 namespace {
 
@@ -558,6 +560,19 @@ TEST_F(bubble_deadlock_test, goroutines_of_it_are_not_counted_any_more)
     const std::size_t before = weft::num_goroutines();
     EXPECT_NE(deadlock_of([] { (void)weft::chan<int>().recv(); }), "no deadlock");
     EXPECT_TRUE(weft::test::eventually([&] { return weft::num_goroutines() <= before; }));
+}
+
+WEFT_TEST(bubble_test, refuses_timers_that_would_follow_the_real_clock)
+{
+    weft::testing::bubble(
+        []
+        {
+            EXPECT_THROW((void)weft::after(1s), std::logic_error);
+            EXPECT_THROW(weft::timer(1s), std::logic_error);
+            EXPECT_THROW(weft::ticker(1s), std::logic_error);
+            EXPECT_THROW((void)weft::after_func(1s, [] {}), std::logic_error);
+            EXPECT_THROW((void)weft::with_timeout(weft::background(), 1s), std::logic_error);
+        });
 }
 
 }  // namespace
