@@ -145,8 +145,8 @@ template <class T, class F = detail::no_handler>
 }
 
 /// A case that sends `value`; on a closed channel, when it is chosen, select throws closed_channel. An rvalue is moved
-/// from only when this case is chosen; an lvalue is copied first. With an rvalue the case refers to it: make it inside the
-/// call of select.
+/// from only when this case is chosen; an lvalue is copied first. With an rvalue the case refers to it: make it inside
+/// the call of select.
 template <class T, class V, class F = detail::no_handler>
     requires std::constructible_from<T, V&&> && detail::plain_handler<F>
 [[nodiscard]] auto on_send(const sender<T>& c, V&& value, F f = {})
