@@ -29,6 +29,8 @@ template <class T>
 class sender;
 template <class T>
 class receiver;
+template <class T>
+class chan_iterator;
 
 namespace detail {
 
@@ -57,84 +59,124 @@ protected:
     explicit chan_end(chan_handle h) noexcept : handle_(std::move(h)) {}
     [[nodiscard]] chan_shared* get() const noexcept { return handle_.get(); }
 
-    void do_send(T& v) const
+    chan_handle handle_;
+};
+
+/// What can be done at the sending end.
+template <class T, class Base = chan_end<T>>
+class sending : public Base {
+public:
+    /// Sends `v`; waits until a receiver takes it or the buffer has room. Throws closed_channel if the channel is
+    /// closed or becomes so while waiting; `v` is destroyed then.
+    void send(T v) const
     {
-        if (get() == nullptr)
+        if (this->get() == nullptr)
             park_for_ever();
         departure<T> out(v);
-        if (!chan_send(get(), out.room())) [[unlikely]]
+        if (!chan_send(this->get(), out.room())) [[unlikely]]
             throw_closed_channel("weft::chan::send: the channel is closed");
         out.sent();
     }
-    [[nodiscard]] chan_status do_try_send(T& v) const
+    /// Does not wait: success, full or closed. `v` is moved from only on success.
+    [[nodiscard]] chan_status try_send(T& v) const
     {
-        if (get() == nullptr)
+        if (this->get() == nullptr)
             return chan_status::full;
         if constexpr (boxed<T>)
-            if (const chan_status now = chan_can_send(get()); now != chan_status::success)
+            if (const chan_status now = chan_can_send(this->get()); now != chan_status::success)
                 return now;
         departure<T> out(v);
-        const chan_status s = chan_try_send(get(), out.room());
-        if (s == chan_status::success)
-            out.sent();
-        else
-            out.not_sent();
-        return s;
+        return out.settle(chan_try_send(this->get(), out.room()));
     }
-    [[nodiscard]] chan_status do_send_until(T& v, clock::time_point deadline) const
+    [[nodiscard]] chan_status try_send(T&& v) const { return try_send(v); }
+    /// Waits until `deadline` at the most: success, timeout or closed. A deadline that has passed makes it an attempt:
+    /// timeout in place of full. `v` is moved from only on success.
+    [[nodiscard]] chan_status send_until(T& v, clock::time_point deadline) const
     {
-        if (get() == nullptr) {
+        if (this->get() == nullptr) {
             sleep_until(deadline);
             return chan_status::timeout;
         }
         departure<T> out(v);
-        const chan_status s = chan_send_until(get(), out.room(), deadline.time_since_epoch());
-        if (s == chan_status::success)
-            out.sent();
-        else
-            out.not_sent();
-        return s;
+        return out.settle(chan_send_until(this->get(), out.room(), deadline.time_since_epoch()));
     }
-    [[nodiscard]] std::optional<T> do_recv() const
+    [[nodiscard]] chan_status send_until(T&& v, clock::time_point deadline) const { return send_until(v, deadline); }
+    /// The same for at most `timeout`.
+    template <class Rep, class Period>
+    [[nodiscard]] chan_status send_for(T& v, std::chrono::duration<Rep, Period> timeout) const
     {
-        if (get() == nullptr)
-            park_for_ever();
-        arrival<T> in;
-        if (!chan_recv(get(), in.room()))
-            return std::nullopt;
-        return in.take();
+        return send_until(v, deadline_after(timeout));
     }
-    [[nodiscard]] chan_status do_try_recv(T& out) const
+    template <class Rep, class Period>
+    [[nodiscard]] chan_status send_for(T&& v, std::chrono::duration<Rep, Period> timeout) const
     {
-        if (get() == nullptr)
-            return chan_status::empty;
-        arrival<T> in;
-        const chan_status s = chan_try_recv(get(), in.room());
-        if (s == chan_status::success)
-            in.take(out);
-        return s;
+        return send_until(v, deadline_after(timeout));
     }
-    [[nodiscard]] chan_status do_recv_until(T& out, clock::time_point deadline) const
+    /// Closes it: receivers drain the buffer and then get nullopt, senders closed_channel, those that wait as well.
+    /// Throws closed_channel if it is closed already, or nil.
+    void close() const
     {
-        if (get() == nullptr) {
-            sleep_until(deadline);
-            return chan_status::timeout;
-        }
-        arrival<T> in;
-        const chan_status s = chan_recv_until(get(), in.room(), deadline.time_since_epoch());
-        if (s == chan_status::success)
-            in.take(out);
-        return s;
-    }
-    void do_close() const
-    {
-        if (get() == nullptr)
+        if (this->get() == nullptr)
             throw_closed_channel("weft::chan::close: the channel is nil");
-        if (!chan_close(get()))
+        if (!chan_close(this->get()))
             throw_closed_channel("weft::chan::close: the channel is closed already");
     }
 
-    chan_handle handle_;
+protected:
+    using Base::Base;
+};
+
+/// What can be done at the receiving end.
+template <class T>
+class receiving : public chan_end<T> {
+public:
+    /// Receives; waits until there is an element. nullopt only when the channel is closed and drained.
+    [[nodiscard]] std::optional<T> recv() const
+    {
+        if (this->get() == nullptr)
+            park_for_ever();
+        arrival<T> in;
+        if (!chan_recv(this->get(), in.room()))
+            return std::nullopt;
+        return in.take();
+    }
+    /// Does not wait: success, empty or closed. `out` is assigned only on success.
+    [[nodiscard]] chan_status try_recv(T& out) const
+    {
+        if (this->get() == nullptr)
+            return chan_status::empty;
+        arrival<T> in;
+        const chan_status s = chan_try_recv(this->get(), in.room());
+        if (s == chan_status::success)
+            in.take(out);
+        return s;
+    }
+    /// Waits until `deadline` at the most: success, timeout or closed. `out` is assigned only on success.
+    [[nodiscard]] chan_status recv_until(T& out, clock::time_point deadline) const
+    {
+        if (this->get() == nullptr) {
+            sleep_until(deadline);
+            return chan_status::timeout;
+        }
+        arrival<T> in;
+        const chan_status s = chan_recv_until(this->get(), in.room(), deadline.time_since_epoch());
+        if (s == chan_status::success)
+            in.take(out);
+        return s;
+    }
+    /// The same for at most `timeout`.
+    template <class Rep, class Period>
+    [[nodiscard]] chan_status recv_for(T& out, std::chrono::duration<Rep, Period> timeout) const
+    {
+        return recv_until(out, deadline_after(timeout));
+    }
+
+    /// Receives until the channel is closed and drained: for (T v : c).
+    [[nodiscard]] chan_iterator<T> begin() const { return chan_iterator<T>(*this); }
+    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+protected:
+    using chan_end<T>::chan_end;
 };
 
 }  // namespace detail
@@ -147,7 +189,7 @@ public:
     using difference_type = std::ptrdiff_t;
 
     chan_iterator() = default;
-    explicit chan_iterator(receiver<T> from) : from_(std::move(from)), now_(from_.recv()) {}
+    explicit chan_iterator(detail::receiving<T> from) : from_(std::move(from)), now_(from_.recv()) {}
     chan_iterator(chan_iterator&&) = default;
     chan_iterator& operator=(chan_iterator&&) = default;
     chan_iterator(const chan_iterator&) = delete;
@@ -170,14 +212,14 @@ public:
     }
 
 private:
-    receiver<T> from_;
+    detail::receiving<T> from_;
     mutable std::optional<T> now_;
 };
 
 /// The sending end of a channel. Copies share it.
 template <class T>
-class sender : public detail::chan_end<T> {
-    using base_type = detail::chan_end<T>;
+class sender : public detail::sending<T> {
+    using base_type = detail::sending<T>;
 
 public:
     using value_type = T;
@@ -186,37 +228,13 @@ public:
     constexpr sender(std::nullptr_t) noexcept {}
     sender(const chan<T>& c) noexcept : base_type(c.handle_) {}
 
-    /// See chan.
-    void send(T v) const { this->do_send(v); }
-    [[nodiscard]] chan_status try_send(T& v) const { return this->do_try_send(v); }
-    [[nodiscard]] chan_status try_send(T&& v) const { return this->do_try_send(v); }
-    template <class Rep, class Period>
-    [[nodiscard]] chan_status send_for(T& v, std::chrono::duration<Rep, Period> timeout) const
-    {
-        return this->do_send_until(v, detail::deadline_after(timeout));
-    }
-    template <class Rep, class Period>
-    [[nodiscard]] chan_status send_for(T&& v, std::chrono::duration<Rep, Period> timeout) const
-    {
-        return this->do_send_until(v, detail::deadline_after(timeout));
-    }
-    [[nodiscard]] chan_status send_until(T& v, clock::time_point deadline) const
-    {
-        return this->do_send_until(v, deadline);
-    }
-    [[nodiscard]] chan_status send_until(T&& v, clock::time_point deadline) const
-    {
-        return this->do_send_until(v, deadline);
-    }
-    void close() const { this->do_close(); }
-
     [[nodiscard]] friend bool operator==(const sender& a, const sender& b) noexcept { return a.get() == b.get(); }
 };
 
 /// The receiving end of a channel. Copies share it.
 template <class T>
-class receiver : public detail::chan_end<T> {
-    using base_type = detail::chan_end<T>;
+class receiver : public detail::receiving<T> {
+    using base_type = detail::receiving<T>;
 
 public:
     using value_type = T;
@@ -224,21 +242,6 @@ public:
     constexpr receiver() noexcept = default;
     constexpr receiver(std::nullptr_t) noexcept {}
     receiver(const chan<T>& c) noexcept : base_type(c.handle_) {}
-
-    /// See chan.
-    [[nodiscard]] std::optional<T> recv() const { return this->do_recv(); }
-    [[nodiscard]] chan_status try_recv(T& out) const { return this->do_try_recv(out); }
-    template <class Rep, class Period>
-    [[nodiscard]] chan_status recv_for(T& out, std::chrono::duration<Rep, Period> timeout) const
-    {
-        return this->do_recv_until(out, detail::deadline_after(timeout));
-    }
-    [[nodiscard]] chan_status recv_until(T& out, clock::time_point deadline) const
-    {
-        return this->do_recv_until(out, deadline);
-    }
-    [[nodiscard]] chan_iterator<T> begin() const { return chan_iterator<T>(*this); }
-    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     [[nodiscard]] friend bool operator==(const receiver& a, const receiver& b) noexcept { return a.get() == b.get(); }
 };
@@ -254,8 +257,8 @@ public:
 /// allocation: a send that throws has then sent nothing, and an element whose move out throws is lost to the receiver,
 /// not to the channel. A move that is noexcept must not use weft or block: it is done while the channel is locked.
 template <class T>
-class chan : public detail::chan_end<T> {
-    using base_type = detail::chan_end<T>;
+class chan : public detail::sending<T, detail::receiving<T>> {
+    using base_type = detail::sending<T, detail::receiving<T>>;
 
 public:
     using value_type = T;
@@ -271,57 +274,6 @@ public:
     }
     /// Nil: blocks for ever, and is never ready in a select.
     constexpr chan(std::nullptr_t) noexcept {}
-
-    /// Sends `v`; waits until a receiver takes it or the buffer has room. Throws closed_channel if the channel is
-    /// closed or becomes so while waiting; `v` is destroyed then.
-    void send(T v) const { this->do_send(v); }
-    /// Receives; waits until there is an element. nullopt only when the channel is closed and drained.
-    [[nodiscard]] std::optional<T> recv() const { return this->do_recv(); }
-
-    /// Does not wait: success, full or closed. `v` is moved from only on success.
-    [[nodiscard]] chan_status try_send(T& v) const { return this->do_try_send(v); }
-    [[nodiscard]] chan_status try_send(T&& v) const { return this->do_try_send(v); }
-    /// Does not wait: success, empty or closed. `out` is assigned only on success.
-    [[nodiscard]] chan_status try_recv(T& out) const { return this->do_try_recv(out); }
-
-    /// Waits for at most `timeout`: success, timeout or closed. `v` is moved from only on success.
-    template <class Rep, class Period>
-    [[nodiscard]] chan_status send_for(T& v, std::chrono::duration<Rep, Period> timeout) const
-    {
-        return this->do_send_until(v, detail::deadline_after(timeout));
-    }
-    template <class Rep, class Period>
-    [[nodiscard]] chan_status send_for(T&& v, std::chrono::duration<Rep, Period> timeout) const
-    {
-        return this->do_send_until(v, detail::deadline_after(timeout));
-    }
-    /// The same until `deadline`; one that has passed makes it an attempt: timeout in place of full.
-    [[nodiscard]] chan_status send_until(T& v, clock::time_point deadline) const
-    {
-        return this->do_send_until(v, deadline);
-    }
-    [[nodiscard]] chan_status send_until(T&& v, clock::time_point deadline) const
-    {
-        return this->do_send_until(v, deadline);
-    }
-    /// Waits for at most `timeout`: success, timeout or closed. `out` is assigned only on success.
-    template <class Rep, class Period>
-    [[nodiscard]] chan_status recv_for(T& out, std::chrono::duration<Rep, Period> timeout) const
-    {
-        return this->do_recv_until(out, detail::deadline_after(timeout));
-    }
-    [[nodiscard]] chan_status recv_until(T& out, clock::time_point deadline) const
-    {
-        return this->do_recv_until(out, deadline);
-    }
-
-    /// Closes it: receivers drain the buffer and then get nullopt, senders closed_channel, those that wait as well.
-    /// Throws closed_channel if it is closed already, or nil.
-    void close() const { this->do_close(); }
-
-    /// Receives until the channel is closed and drained: for (T v : c).
-    [[nodiscard]] chan_iterator<T> begin() const { return chan_iterator<T>(*this); }
-    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     /// Whether both are the same channel.
     [[nodiscard]] friend bool operator==(const chan& a, const chan& b) noexcept { return a.get() == b.get(); }

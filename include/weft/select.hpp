@@ -42,6 +42,15 @@ concept plain_handler = std::invocable<F&>;
 template <class F, class T>
 concept recv_handler = std::invocable<F&, std::optional<T>> || std::invocable<F&>;
 
+template <class T, class F>
+void call_recv_handler(F& f, std::optional<T> value)
+{
+    if constexpr (std::invocable<F&, std::optional<T>>)
+        std::invoke(f, std::move(value));
+    else
+        std::invoke(f);
+}
+
 // A case is one of these. Those of channels describe themselves to the core, and are told what has become of them.
 
 template <class T, class F>
@@ -51,14 +60,7 @@ public:
     recv_case(chan_shared* c, F f) : c_(c), f_(std::move(f)) {}
     void describe(select_case& sc) noexcept { sc = {c_, in_.room(), select_case::kind::recv, false}; }
     /// Before any handler runs, which may throw: what has arrived must not stay behind.
-    void chosen(bool ok)
-    {
-        std::optional<T> value = ok ? in_.take() : std::nullopt;
-        if constexpr (std::invocable<F&, std::optional<T>>)
-            std::invoke(f_, std::move(value));
-        else
-            std::invoke(f_);
-    }
+    void chosen(bool ok) { call_recv_handler<T>(f_, ok ? in_.take() : std::nullopt); }
     void not_chosen() noexcept {}
 
 private:
@@ -133,13 +135,7 @@ inline constexpr bool is_case<send_case<T, Keep, F>> = true;
 /// nothing. The channel must outlive the select; a nil one is never ready.
 template <class T, class F = detail::no_handler>
     requires detail::recv_handler<F, T>
-[[nodiscard]] auto on_recv(const receiver<T>& c, F f = {})
-{
-    return detail::recv_case<T, F>(detail::select_access::core(c), std::move(f));
-}
-template <class T, class F = detail::no_handler>
-    requires detail::recv_handler<F, T>
-[[nodiscard]] auto on_recv(const chan<T>& c, F f = {})
+[[nodiscard]] auto on_recv(const detail::receiving<T>& c, F f = {})
 {
     return detail::recv_case<T, F>(detail::select_access::core(c), std::move(f));
 }
@@ -147,19 +143,9 @@ template <class T, class F = detail::no_handler>
 /// A case that sends `value`; on a closed channel, when it is chosen, select throws closed_channel. An rvalue is moved
 /// from only when this case is chosen; an lvalue is copied first. With an rvalue the case refers to it: make it inside
 /// the call of select.
-template <class T, class V, class F = detail::no_handler>
+template <class T, class Base, class V, class F = detail::no_handler>
     requires std::constructible_from<T, V&&> && detail::plain_handler<F>
-[[nodiscard]] auto on_send(const sender<T>& c, V&& value, F f = {})
-{
-    using keep = std::conditional_t<std::same_as<V, T>, T&, T>;
-    if constexpr (std::is_reference_v<keep>)
-        return detail::send_case<T, keep, F>(detail::select_access::core(c), value, std::move(f));
-    else
-        return detail::send_case<T, keep, F>(detail::select_access::core(c), std::forward<V>(value), std::move(f));
-}
-template <class T, class V, class F = detail::no_handler>
-    requires std::constructible_from<T, V&&> && detail::plain_handler<F>
-[[nodiscard]] auto on_send(const chan<T>& c, V&& value, F f = {})
+[[nodiscard]] auto on_send(const detail::sending<T, Base>& c, V&& value, F f = {})
 {
     using keep = std::conditional_t<std::same_as<V, T>, T&, T>;
     if constexpr (std::is_reference_v<keep>)
@@ -363,14 +349,7 @@ private:
             in.emplace();
             sc = {detail::select_access::core(c), in->room(), detail::select_case::kind::recv, false};
         }
-        void chosen(bool ok) override
-        {
-            std::optional<T> value = ok ? in->take() : std::nullopt;
-            if constexpr (std::invocable<F&, std::optional<T>>)
-                std::invoke(f, std::move(value));
-            else
-                std::invoke(f);
-        }
+        void chosen(bool ok) override { detail::call_recv_handler<T>(f, ok ? in->take() : std::nullopt); }
     };
     template <class T, class F>
     struct send_entry : entry {

@@ -20,6 +20,13 @@ bool unlock_commit(rt::g*, void* channel) noexcept
     return true;
 }
 
+[[nodiscard]] chan_status status_of(outcome o, chan_status when_blocked) noexcept
+{
+    if (o == outcome::blocked)
+        return when_blocked;
+    return o == outcome::done ? chan_status::success : chan_status::closed;
+}
+
 enum class direction : bool { send, recv };
 
 template <direction Way>
@@ -164,9 +171,7 @@ chan_status run_until(core& c, void* slot, std::chrono::nanoseconds deadline)
             c.lock.unlock();
             if (woken != nullptr)
                 ready_one(self, woken);
-            if (o == outcome::blocked)
-                return chan_status::timeout;
-            return o == outcome::done ? chan_status::success : chan_status::closed;
+            return status_of(o, chan_status::timeout);
         }
     } while (!enter_locked(c, self));
     single_wait me;
@@ -231,14 +236,7 @@ chan_status chan_try_send(chan_shared* shared, void* value) noexcept
     core& c = core::of(shared);
     if ((c.ready.read() & chans::readiness::can_send) == 0)
         return chan_status::full;
-    switch (chans::run_once<direction::send>(c, value)) {
-        case outcome::done:
-            return chan_status::success;
-        case outcome::closed:
-            return chan_status::closed;
-        default:
-            return chan_status::full;
-    }
+    return chans::status_of(chans::run_once<direction::send>(c, value), chan_status::full);
 }
 
 chan_status chan_try_recv(chan_shared* shared, void* to) noexcept
@@ -246,14 +244,7 @@ chan_status chan_try_recv(chan_shared* shared, void* to) noexcept
     core& c = core::of(shared);
     if ((c.ready.read() & chans::readiness::can_recv) == 0)
         return chan_status::empty;
-    switch (chans::run_once<direction::recv>(c, to)) {
-        case outcome::done:
-            return chan_status::success;
-        case outcome::closed:
-            return chan_status::closed;
-        default:
-            return chan_status::empty;
-    }
+    return chans::status_of(chans::run_once<direction::recv>(c, to), chan_status::empty);
 }
 
 chan_status chan_send_until(chan_shared* c, void* value, std::chrono::nanoseconds deadline)

@@ -62,10 +62,11 @@ public:
     {
         for (;;) {
             look();
+            const bool none_ready = ready_ == 0;
             while (ready_ != 0)
                 if (const std::size_t won = try_one(); won != none)
                     return won;
-            if (none_ready_) {
+            if (none_ready) {
                 if (!has_default)
                     return none;
                 if (unchanged())
@@ -87,7 +88,6 @@ private:
             changes_ += readiness::changes(word);
             ready_ |= static_cast<std::uint64_t>((word & bit_of(sc)) != 0) << i;
         }
-        none_ready_ = ready_ == 0;
     }
     /// Whether no bit of any word has changed since: the numbers only grow, so their sum is as good as all of them.
     [[nodiscard]] WEFT_ALWAYS_INLINE bool unchanged() const noexcept
@@ -125,7 +125,6 @@ private:
     cases_view cases_;
     std::uint64_t ready_ = 0;  ///< a bit for each case that looked ready and was not tried since
     std::uint32_t changes_ = 0;
-    bool none_ready_ = false;
 };
 
 /// Steps 3 to 5, with room for `Most` cases.

@@ -105,4 +105,12 @@ private:
     base::atomic<std::int64_t> now_;
 };
 
+/// The bubble that the calling goroutine is in; null outside, and on plain threads.
+[[nodiscard]] inline bubble* bubble_of_caller() noexcept
+{
+    const m* const self = this_m();
+    const bool member = self != nullptr && self->current != nullptr && (self->current->flags & g::bubbled) != 0;
+    return member ? self->current->member->in : nullptr;
+}
+
 }  // namespace weft::rt

@@ -147,9 +147,7 @@ void end_slice(p& proc, std::int64_t now) noexcept
         return;
     proc.slice_began = now;
     if (g* const item = proc.take_next()) {
-        g_list behind;
-        behind.push_back(item);
-        sched.global.push(behind);
+        sched.global.push(item);
         wake_if_needed();
     }
 }
@@ -408,10 +406,6 @@ bool publish_and_arm(g* parked, void* argument) noexcept
         wake_timekeeper(when);
     return published;
 }
-
-}  // namespace
-
-namespace {
 
 struct stack_walk {
     m& self;
@@ -810,10 +804,8 @@ bool worth_spinning() noexcept
 
 std::int64_t now() noexcept
 {
-    const m* const self = this_m();
-    if (self != nullptr && self->current != nullptr && (self->current->flags & g::bubbled) != 0)
-        return self->current->member->in->now();
-    return sys::monotonic_now();
+    bubble* const b = bubble_of_caller();
+    return b != nullptr ? b->now() : sys::monotonic_now();
 }
 
 }  // namespace weft::rt

@@ -51,13 +51,6 @@ WEFT_NOINLINE void check_not_exiting()
     throw std::runtime_error("weft: no goroutine can be started any more: the process is exiting");
 }
 
-bubble* bubble_of_caller() noexcept
-{
-    const m* const self = this_m();
-    const bool member = self != nullptr && self->current != nullptr && (self->current->flags & g::bubbled) != 0;
-    return member ? self->current->member->in : nullptr;
-}
-
 WEFT_NOINLINE void stock_ids(p& proc) noexcept
 {
     constexpr std::uint64_t stock = 256;
@@ -86,12 +79,7 @@ void unstarted::refuse_in_bubble()
 
 void unstarted::prepare(void* storage, detail::task_body body, const void* started_at) noexcept
 {
-    g& item = *g::of_storage(storage);
-    item.flags = g::no_stack;
-    item.stack_class = default_stack_class;
-    item.body = body;
-    item.lock_depth = 0;
-    item.started_at = started_at;
+    rt::prepare(*g::of_storage(storage), body, detail::storage_life::of_run, nullptr, started_at);
 }
 
 g* unstarted::start() noexcept

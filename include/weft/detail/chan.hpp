@@ -170,6 +170,7 @@ public:
     [[nodiscard]] void* room() noexcept { return value_; }
     void sent() noexcept {}
     void not_sent() noexcept {}
+    chan_status settle(chan_status how) noexcept { return how; }
 
 private:
     T* value_;
@@ -190,6 +191,15 @@ public:
     {
         if constexpr (!std::is_copy_constructible_v<T>)
             *original_ = std::move(*box_);
+    }
+    /// One of the two, by how the attempt has ended.
+    chan_status settle(chan_status how)
+    {
+        if (how == chan_status::success)
+            sent();
+        else
+            not_sent();
+        return how;
     }
 
 private:
