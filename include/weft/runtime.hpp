@@ -1,9 +1,11 @@
 // Starting and steering the runtime: run, options, max_procs, lock_thread, stats.
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <type_traits>
 #include <utility>
 
@@ -17,8 +19,15 @@ namespace weft {
 struct options {
     /// Ps: how many goroutines run at the same time. 0: what WEFT_PROCS says, else what affinity and cgroups allow.
     int procs = 0;
-    /// Limit of the OS threads that run goroutines, blocked ones included.
+    /// Limit of the OS threads that run goroutines, those that block included; lower where the system allows less
+    /// (ulimit -u, the cgroup's pids.max, kernel.threads-max). When it is reached, that is reported once on stderr, and
+    /// runnable goroutines wait until a thread is back.
     int max_threads = 10'000;
+    /// How long a goroutine may compute, or block its thread without saying so, while others wait for its P: after that
+    /// they go on elsewhere, and it goes on as the thread that it is. From 1 ms to 1 h. See also blocking().
+    std::chrono::nanoseconds slice = std::chrono::milliseconds(10);
+    /// How long a thread that is not needed any more is kept, before it ends. From 0 to 24 h.
+    std::chrono::nanoseconds keep_threads = std::chrono::seconds(10);
     /// While this run() goes on: whether the process ends, with a report of all goroutines and exit status 2, when they
     /// are all parked and there is no timer, and no thread that is not weft's or parked too, to wake one of them. To be
     /// switched off where signal handlers wake goroutines: those can't be foreseen.
@@ -85,6 +94,30 @@ WEFT_API void lock_thread();
 /// Throws std::logic_error without a matching lock_thread().
 WEFT_API void unlock_thread();
 
+namespace detail {
+WEFT_API void begin_blocking() noexcept;
+WEFT_API void end_blocking() noexcept;
+
+struct blocking_scope {
+    blocking_scope() noexcept { begin_blocking(); }
+    ~blocking_scope() { end_blocking(); }
+    blocking_scope(const blocking_scope&) = delete;
+    blocking_scope& operator=(const blocking_scope&) = delete;
+};
+}  // namespace detail
+
+/// Runs `f`, which blocks the OS thread (a system call, a library that knows nothing of goroutines), and returns what
+/// it returns. As long as it blocks, others have the caller's P: within some 30 us, instead of after options::slice
+/// where nobody says blocking(). A short call costs a few ns more than without. Afterwards the goroutine may be on
+/// another thread, unless it has lock_thread(). An exception of `f` passes through. On a plain thread: just calls it.
+template <class F>
+    requires std::invocable<F>
+decltype(auto) blocking(F&& f)
+{
+    const detail::blocking_scope scope;
+    return std::invoke(std::forward<F>(f));
+}
+
 /// lock_thread() for a scope.
 class pin {
 public:
@@ -97,23 +130,26 @@ public:
 /// Counters of the runtime, each read without stopping it: exact when nothing runs meanwhile.
 struct runtime_stats {
     // goroutines
-    std::uint64_t goroutines;           ///< started and not finished
-    std::uint64_t goroutines_started;   ///< since the runtime started
-    std::uint64_t goroutines_runnable;  ///< in a run queue
-    std::uint64_t goroutines_running;   ///< on a P
-    std::uint64_t goroutines_waiting;   ///< parked
+    std::uint64_t goroutines;            ///< started and not finished
+    std::uint64_t goroutines_started;    ///< since the runtime started
+    std::uint64_t goroutines_runnable;   ///< in a run queue
+    std::uint64_t goroutines_running;    ///< on a P
+    std::uint64_t goroutines_without_p;  ///< in blocking(), or blocking or computing for longer than a slice
+    std::uint64_t goroutines_waiting;    ///< parked
     // scheduler
     std::uint64_t procs;             ///< Ps
     std::uint64_t procs_idle;        ///< Ps without work
     std::uint64_t threads;           ///< OS threads that run goroutines
     std::uint64_t threads_idle;      ///< of those, asleep
     std::uint64_t threads_spinning;  ///< of those, looking for work
+    std::uint64_t threads_ended;     ///< OS threads that were not needed any more
     std::uint64_t thread_failures;   ///< times that an OS thread could not be started
     std::uint64_t switches;          ///< scheduling decisions: times that a P looked for its next goroutine
     std::uint64_t parks;             ///< times that a goroutine parked
     std::uint64_t steals;            ///< successful steals
     std::uint64_t stolen;            ///< goroutines stolen
     std::uint64_t handoffs;          ///< times that a P was handed to another thread for a locked goroutine
+    std::uint64_t retakes;           ///< times that a P was taken away from a goroutine that computed or blocked
     std::uint64_t wakeups;           ///< times that a sleeping thread was woken for work
     // memory, bytes
     std::uint64_t stacks_in_use;     ///< stacks (a count) that goroutines own

@@ -331,11 +331,10 @@ private:
 /// Readies a goroutine or a thread.
 WEFT_ALWAYS_INLINE void ready_one(rt::m* self, rt::g* woken) noexcept
 {
-    if (self == nullptr || (woken->flags & rt::g::special) != 0) [[unlikely]] {
+    if (self == nullptr || (woken->flags & rt::g::special) != 0 || !rt::enter_with_p(*self)) [[unlikely]] {
         rt::ready(woken);
         return;
     }
-    rt::enter(*self);
     rt::ready_inside(*self, woken);
     rt::leave(*self);
 }

@@ -68,6 +68,12 @@ void check_options(const options& opt)
     if (opt.max_threads < 1)
         throw std::invalid_argument("weft::options::max_threads is " + std::to_string(opt.max_threads) +
                                     "; it must be 1 or more");
+    if (opt.slice < std::chrono::milliseconds(1) || opt.slice > std::chrono::hours(1))
+        throw std::invalid_argument("weft::options::slice is " + std::to_string(opt.slice.count()) +
+                                    " ns; it must be from 1 ms to 1 hour");
+    if (opt.keep_threads < std::chrono::nanoseconds(0) || opt.keep_threads > std::chrono::hours(24))
+        throw std::invalid_argument("weft::options::keep_threads is " + std::to_string(opt.keep_threads.count()) +
+                                    " ns; it must be from 0 to 24 hours");
 }
 
 /// exit() was called on a goroutine. It alone goes on, as if it were a plain thread: what it waits for is not run by
@@ -76,28 +82,40 @@ void stop_all_but(m& self) noexcept
 {
     static g_list abandoned;
     self.current->flags |= g::a_thread;
-    enter(self);
+    if (self.own.try_enter()) {
+        take_all(*self.proc, abandoned);
+        leave(self);
+        return;
+    }
+    if (self.own.without_p()) {
+        // No M gives a P away any more. One of its own will do, of which nobody else knows.
+        static p own_proc(max_procs_limit);
+        own_p(self, own_proc);
+        leave(self);
+        return;
+    }
+    enter(self);  // a thief was at it
     take_all(*self.proc, abandoned);
     leave(self);
 }
 
 /// An M meets the stop at its next call of ours. One whose goroutine blocks or computes may not make one soon: it is
-/// left alone. One that only waits for a CPU is waited for, since it would run beside static destructors.
-void wait_for_stop(const m& other) noexcept
+/// left alone. One that only waits for a CPU is waited for, since it would run beside static destructors. `begin`: when
+/// `used_at_stop` was read.
+void wait_for_stop(const m& other, std::int64_t begin) noexcept
 {
     constexpr std::int64_t blocked_after = 20'000'000;  // ns asleep
     constexpr std::int64_t hog_after = 30'000'000;      // ns of CPU time
     constexpr std::int64_t patience = 2'000'000'000;    // ns in all
     const int id = other.thread_id.load(base::memory_order_relaxed);
-    const std::int64_t begin = sys::monotonic_now();
-    const std::int64_t used = sys::usage_of(id).cpu_ns;
     std::int64_t last_runnable = begin;
     while (!other.stopped.load(base::memory_order_acquire)) {
         const std::int64_t now = sys::monotonic_now();
         const sys::thread_usage usage = sys::usage_of(id);
         if (usage.runnable)
             last_runnable = now;
-        if (now - last_runnable > blocked_after || usage.cpu_ns - used > hog_after || now - begin > patience)
+        if (now - last_runnable > blocked_after || usage.cpu_ns - other.used_at_stop > hog_after ||
+            now - begin > patience)
             return;
         sys::yield_thread();
     }
@@ -115,20 +133,22 @@ void stop_at_exit() noexcept
     sched.start_hooks.fetch_add(1);
     if (self != nullptr)
         stop_all_but(*self);
-    static std::array<const m*, max_procs_limit> claimed{};
-    std::size_t n = 0;
     const std::uint32_t made = sched.made.load(base::memory_order_acquire);
     for (std::uint32_t i = 0; i < made; ++i) {
         p& proc = sched.at(i);
         proc.steal_lock.lock();
-        if (proc.owner != nullptr && proc.owner != self) {
-            proc.owner->own.stop_for_good();
-            claimed[n++] = proc.owner;
-        }
+        if (m* const owner = proc.owner.load(base::memory_order_relaxed); owner != nullptr && owner != self)
+            owner->own.stop_for_good();
         proc.steal_lock.unlock();
     }
-    for (std::size_t i = 0; i < n; ++i)
-        wait_for_stop(*claimed[i]);
+    // Those without a P stop as well, at their next call.
+    m* const all = sched.all_ms.load(base::memory_order_acquire);
+    for (m* other = all; other != nullptr; other = other->next_made)
+        other->used_at_stop = sys::usage_of(other->thread_id.load(base::memory_order_relaxed)).cpu_ns;
+    const std::int64_t begin = sys::monotonic_now();
+    for (m* other = all; other != nullptr; other = other->next_made)
+        if (other != self)
+            wait_for_stop(*other, begin);
 }
 
 void in_forked_child() noexcept
@@ -146,12 +166,15 @@ void start(const options& opt)
     const int procs = opt.procs > 0 ? opt.procs : default_procs();
     sys::init_barrier(debug_option("nomembarrier"));
     sys::init_guards(debug_option("noguardmarker"));
-    sched.max_ms = static_cast<std::uint32_t>(opt.max_threads);
+    sched.max_ms = static_cast<std::uint32_t>(std::min<std::int64_t>(opt.max_threads, sys::thread_limit()));
+    sched.slice.store(opt.slice.count(), base::memory_order_relaxed);
+    sched.keep_idle_m.store(opt.keep_threads.count(), base::memory_order_relaxed);
     install_reports();
     set_procs(procs);
     sched.lock.lock();
     p* const first = take_idle_p(true);
     sched.lock.unlock();
+    start_sysmon();
     if (const int error = start_first_m(*first); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "weft: can't start the first thread (see ulimit -u, the cgroup's pids.max)");

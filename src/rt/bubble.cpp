@@ -126,7 +126,7 @@ void bubble::start(m* self, g* fresh) noexcept
 
 void bubble::remove(bubble_member* member) noexcept
 {
-    m* const self = begin_section();  // the clock may move on, and timers expire inside sections
+    m* const self = begin_section_with_p();  // the clock may move on, and timers expire inside sections
     handing out;
     lock_.lock();
     if (member->next != nullptr)
@@ -217,7 +217,7 @@ void bubble::hand_over(m* self, handing& out) noexcept
 {
     if (out.runnable.empty() && out.owner == nullptr)
         return;
-    m* const entered = self == nullptr ? begin_section() : nullptr;
+    m* const entered = self == nullptr ? begin_section_with_p() : nullptr;
     m* const here = self != nullptr ? self : entered;
     if (g* const owner = out.owner; owner != nullptr) {
         if ((owner->flags & g::a_thread) != 0) {

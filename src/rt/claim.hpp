@@ -12,6 +12,9 @@
 //   E5 inside_ = 0 (release)                T5 ... its section ...; claim_ = open (release)
 //                                           T6 claim_: requested -> open; gives up
 //
+// A retaker (retake.cpp) does what a thief does, but ends at T5 with claim_ = gone: the P is no longer this M's. From
+// then on the M is outside for good and runs on without a P, until it has another one: come_back().
+//
 // Exclusion: after T2 either the owner's E3 comes later and sees the request, or its E1 is visible to T3. A back-off
 // leaves (inside_ = 0), so the thief gets its turn; an owner that has waited long takes a request back that is not busy
 // yet, so a thief that the kernel has descheduled holds nobody up, except in the few dozen instructions of T5.
@@ -40,6 +43,7 @@ public:
     enum class turn {
         retry,    ///< try_enter() again
         wait,     ///< a thief is in its section: pause, then look again
+        gone,     ///< the P has been taken away: another one must be had first
         stopped,  ///< the runtime has stopped: never enter again
         forked,   ///< this process is the child of a fork()
     };
@@ -50,6 +54,8 @@ public:
             const std::uint32_t seen = claim_.load(base::memory_order_acquire);
             if (seen == open)
                 return turn::retry;
+            if (seen == gone)
+                return turn::gone;
             if (seen == stop)
                 return turn::stopped;
             if (seen == fork)
@@ -85,6 +91,29 @@ public:
     /// Thief: ends its section.
     void release_claim() noexcept { claim_.store(open, base::memory_order_release); }
 
+    /// Retaker, in place of release_claim(): the M has no P any more.
+    void take_away() noexcept { claim_.store(gone, base::memory_order_release); }
+    /// The M itself: whether it has no P.
+    [[nodiscard]] bool without_p() const noexcept { return claim_.load(base::memory_order_acquire) == gone; }
+    /// The M itself, inside, whose P somebody else has already: its thread ends.
+    void give_up() noexcept
+    {
+        if (claim_.load(base::memory_order_relaxed) == open)
+            claim_.store(gone, base::memory_order_relaxed);
+        exit();
+    }
+    /// The M itself: whether it is outside. On g0 that means: it has no P, or is stopped.
+    [[nodiscard]] bool outside() const noexcept { return inside_.load(base::memory_order_relaxed) == 0; }
+    /// By whoever gives an M without a P one: the M itself, or another while it sleeps. Begins the M's section. Before
+    /// the M is published as the P's owner.
+    void come_back() noexcept
+    {
+        if (!without_p())
+            return;  // has had one until now, and is inside; or it is stopped
+        inside_.store(1, base::memory_order_relaxed);
+        claim_.store(open, base::memory_order_release);
+    }
+
     /// Takes the M out for good: process exit. In place of release_claim(), or before the M is known to be outside.
     void stop_for_good() noexcept { claim_.store(stop, base::memory_order_seq_cst); }
     /// In the child of a fork, by its only thread.
@@ -95,11 +124,12 @@ private:
         open = 0,       ///< nobody wants the P's queues
         requested = 1,  ///< a thief waits for the owner to be outside; the owner may take the request back
         busy = 2,       ///< a thief is at work; the owner waits
-        stop = 3,       ///< process exit has begun; final
-        fork = 4,       ///< child of a fork; final
+        gone = 3,       ///< the M has no P: nobody's turn but come_back()'s
+        stop = 4,       ///< process exit has begun; final
+        fork = 5,       ///< child of a fork; final
     };
     base::atomic<std::uint32_t> inside_{0};
-    base::atomic<std::uint32_t> claim_{open};
+    base::atomic<std::uint32_t> claim_{gone};
 };
 
 }  // namespace weft::rt

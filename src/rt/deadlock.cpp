@@ -32,7 +32,7 @@ struct plain_threads {
 /// Precondition: sched.lock is held. Whether no M runs anything or is about to.
 bool all_asleep() noexcept
 {
-    if (sched.idle.read().spinning != 0 || sched.idle_ms + sched.home_ms != sched.ms)
+    if (sched.idle.read().spinning != 0 || sched.idle_ms.load(base::memory_order_relaxed) + sched.home_ms != sched.ms)
         return false;
     const std::uint32_t made = sched.made.load(base::memory_order_acquire);
     for (std::uint32_t i = 0; i < made; ++i)

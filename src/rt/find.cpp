@@ -54,7 +54,7 @@ g* steal_from(m& self, p& victim) noexcept
     if (!victim.steal_lock.try_lock())
         return nullptr;  // another thief is at it
     g* item = nullptr;
-    if (m* const owner = victim.owner; owner != nullptr && owner->own.request()) {
+    if (m* const owner = victim.owner.load(base::memory_order_relaxed); owner != nullptr && owner->own.request()) {
         sys::heavy_barrier();  // pairs with the light one of claim::try_enter()
         if (owner->own.wait_outside(patience)) {
             item = take_from(victim, *self.proc);
@@ -126,6 +126,7 @@ class watch {
 public:
     explicit watch(bool on) noexcept : nap_(on ? shortest : 0) {}
 
+    [[nodiscard]] bool on() const noexcept { return nap_ != 0; }
     /// Sleeps while the M's note says so, for a while at the most.
     void sleep(m& self) noexcept
     {
@@ -145,16 +146,46 @@ private:
     std::int64_t nap_;
 };
 
-/// Sleeps until the M has a P; as the timekeeper it takes one when a timer is due. Precondition: listed.
-void sleep_until_given(m& self, watch& watching) noexcept
+/// Whether the thread of `self`, which has slept for long, is to end: then it is off the list and not counted any more.
+bool leave_for_good(m& self) noexcept
+{
+    sched.lock.lock();
+    const bool leaves = self.listed && too_many_idle_ms();
+    if (leaves) {
+        unlist_idle_m(self);
+        --sched.ms;
+        self.note.store(m::asleep, base::memory_order_relaxed);
+    }
+    sched.lock.unlock();
+    if (leaves)
+        self.own.give_up();
+    return leaves;
+}
+
+/// Sleeps until the M has a P; as the timekeeper it takes one when a timer is due. False: the thread is to end.
+/// Precondition: listed.
+bool sleep_until_given(m& self, watch& watching) noexcept
 {
     for (;;) {
-        if (self.note.load(base::memory_order_acquire) == m::awake) {
+        const std::uint32_t note = self.note.load(base::memory_order_acquire);
+        if (note == m::awake) {
             self.note.store(m::asleep, base::memory_order_relaxed);
-            return;
+            return true;
         }
         if (sched.timekeeper.load(base::memory_order_relaxed) != &self) {
-            watching.sleep(self);
+            if (note == m::look) {
+                // Fewer Ps are in use now, and perhaps fewer Ms are needed.
+                std::uint32_t seen = m::look;
+                (void)self.note.compare_exchange_strong(seen, m::asleep, base::memory_order_relaxed,
+                                                        base::memory_order_relaxed);
+            }
+            if (watching.on() || !too_many_idle_ms())
+                watching.sleep(self);
+            else if (!sys::futex_wait_until(
+                         self.note, m::asleep,
+                         sys::monotonic_now() + sched.keep_idle_m.load(base::memory_order_relaxed)) &&
+                     leave_for_good(self))
+                return false;
             continue;
         }
         // K1 announce; K2 heavy barrier; K3 look. A timer armed after K3 sees the announcement (wake_timekeeper).
@@ -171,11 +202,12 @@ void sleep_until_given(m& self, watch& watching) noexcept
             sched.lock.lock();
             if (self.listed && take_p_back(self)) {
                 sched.lock.unlock();
-                return;
+                return true;
             }
             sched.lock.unlock();
-            // Every P is busy, and looks after timers itself (next_fair). Those that do not, for a while, sysmon
-            // reports; do not spin meanwhile.
+            // Every P is busy, and looks after timers itself (next_fair), or sysmon takes one away from whoever
+            // doesn't. Do not spin meanwhile.
+            poke_sysmon();
             if (self.note.load(base::memory_order_acquire) == m::asleep)
                 sys::futex_wait_until(self.note, m::asleep, sys::monotonic_now() + 1'000'000);
         }
@@ -191,15 +223,15 @@ void judge_steal(m& self, std::int64_t now) noexcept
     self.stole_at = 0;
 }
 
-/// S: gives the P up, makes sure that nothing was missed, sleeps. Returns with a P.
-void go_idle(m& self) noexcept
+/// S: gives the P up, makes sure that nothing was missed, sleeps. Returns with a P; false: the thread is to end.
+bool go_idle(m& self) noexcept
 {
     p& proc = *self.proc;
     sched.lock.lock();
     const bool unpaid = self.spinning && self.wasted_steals >= wasted_most;
     if ((!unpaid && sched.global.size() != 0) || proc.id >= sched.procs.load(base::memory_order_relaxed)) {
         sched.lock.unlock();
-        return;  // find_runnable() looks again
+        return true;  // find_runnable() looks again
     }
     disown_p(self, proc);
     list_idle_p(proc, self.spinning && !unpaid);  // S1
@@ -210,8 +242,7 @@ void go_idle(m& self) noexcept
     sched.lock.unlock();
     if (unpaid) {
         leave_spin_to_sysmon();
-        sleep_until_given(self, watching);
-        return;
+        return sleep_until_given(self, watching);
     }
     sys::heavy_barrier();  // S2
     if (any_work()) {      // S3
@@ -219,9 +250,9 @@ void go_idle(m& self) noexcept
         const bool back = self.listed && take_p_back(self);
         sched.lock.unlock();
         if (back)
-            return;
+            return true;
     }
-    sleep_until_given(self, watching);  // S4
+    return sleep_until_given(self, watching);  // S4
 }
 
 /// What is not on the P of `self`.
@@ -271,13 +302,17 @@ std::int64_t earliest_timer() noexcept
     return earliest;
 }
 
-void sleep_without_p(m& self) noexcept
+bool sleep_without_p(m& self) noexcept
 {
     sched.lock.lock();
     list_idle_m(self);
     watch watching(must_watch());
+    const bool awaited = sched.idle.read().idle != 0;
     sched.lock.unlock();
-    sleep_until_given(self, watching);
+    // A P may be idle, with work queued for all, only because no M could be had for it.
+    if (awaited && any_work())
+        wake_one();
+    return sleep_until_given(self, watching);
 }
 
 g* wait_locked(m& self) noexcept
@@ -297,7 +332,8 @@ g* find_runnable(m& self) noexcept
             stop_here();
         if (self.proc->id >= sched.procs.load(base::memory_order_relaxed)) {
             retire_p(self);
-            sleep_without_p(self);
+            if (!sleep_without_p(self))
+                return nullptr;
             continue;
         }
         p& proc = *self.proc;
@@ -314,7 +350,8 @@ g* find_runnable(m& self) noexcept
             found(self);
             return item;
         }
-        go_idle(self);
+        if (!go_idle(self))
+            return nullptr;
     }
 }
 

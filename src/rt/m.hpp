@@ -1,4 +1,7 @@
-// m: an OS thread that runs goroutines. It has a P while it does.
+// m: an OS thread that runs goroutines. It has a P while it does, unless that was taken away from it (retake.md).
+//
+// Ms are never freed: one whose thread has ended is used again for a new one, so a stale pointer to one can always be
+// looked at.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +27,8 @@ struct alignas(base::cache_line) m {
     // -- what each switch touches; by the M itself, `own` also by thieves
     claim own;
     g* current = nullptr;  ///< the running goroutine; null on g0
-    p* proc = nullptr;     ///< given by whoever wakes this M
+    /// Given by whoever wakes this M. Without a P the one that it had: a hint, and a place for timers.
+    p* proc = nullptr;
     commit_fn commit = nullptr;
     void* commit_argument = nullptr;
     g* committing = nullptr;
@@ -47,7 +51,15 @@ struct alignas(base::cache_line) m {
     std::size_t g0_size = 0;
     base::rand random{0};
 
+    /// In blocking(): the tick of its P when that began; else p::no_tick. By the M itself, read by sysmon.
+    base::atomic<std::uint64_t> blocking{p::no_tick};
+
+    // -- all Ms there have ever been
+    m* next_made = nullptr;  ///< written once
+    m* next_free = nullptr;  ///< guarded by the scheduler's lock; its thread has ended
+
     // -- for the stop at process exit
+    std::int64_t used_at_stop = 0;      ///< CPU time, ns; by who stops it
     base::atomic<int> thread_id{0};     ///< the kernel's; by the M itself, before it first runs a goroutine
     base::atomic<bool> stopped{false};  ///< it has met the stop and runs nothing any more
 

@@ -54,7 +54,7 @@ struct alignas(base::cache_line) p {
 
     // -- shared
     alignas(base::cache_line) sys::lock_word steal_lock;  ///< held by a thief, and to change `owner`
-    m* owner = nullptr;                                   ///< guarded by steal_lock
+    base::atomic<m*> owner{nullptr};                      ///< written under steal_lock; read without it by sysmon
     /// sysmon's word: runnext may be stolen while `tick` still has this value. Written by sysmon, read by thieves.
     base::atomic<std::uint64_t> stale_next{no_tick};
     base::atomic<p_state> state{p_state::dead};  ///< guarded by the scheduler's lock; read by anybody

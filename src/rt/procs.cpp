@@ -12,15 +12,16 @@ namespace weft::rt {
 void own_p(m& self, p& proc) noexcept
 {
     proc.steal_lock.lock();
-    proc.owner = &self;
-    proc.steal_lock.unlock();
     self.proc = &proc;
+    self.own.come_back();
+    proc.owner.store(&self, base::memory_order_relaxed);
+    proc.steal_lock.unlock();
 }
 
 void disown_p(m& self, p& proc) noexcept
 {
     proc.steal_lock.lock();
-    proc.owner = nullptr;
+    proc.owner.store(nullptr, base::memory_order_relaxed);
     proc.steal_lock.unlock();
     self.proc = nullptr;
 }
@@ -122,9 +123,10 @@ int set_procs(int n)
     for (std::uint32_t i = wanted; i-- > 0;)
         if (p& proc = sched.at(i); proc.state.load(base::memory_order_relaxed) == p_state::dead)
             list_idle_p(proc, false);
+    if (n < before)
+        review_idle_ms();
     sched.lock.unlock();
-    if (wanted > 1)
-        start_sysmon();
+    start_sysmon();
     if (any_work())
         wake_if_needed();
     return before;

@@ -10,10 +10,12 @@
 #include "rt/sched.hpp"
 
 #include <new>
+#include <utility>
 
 #include "base/check.hpp"
 #include "rt/bubble.hpp"
 #include "rt/local.hpp"
+#include "rt/retake.hpp"
 #include "rt/rt.hpp"
 #include "sys/backtrace.hpp"
 #include "sys/clock.hpp"
@@ -27,7 +29,6 @@ constinit scheduler sched;
 
 namespace {
 
-constexpr std::uint64_t fairness_period = 64;  // decisions between two looks at the shared queues; a power of two
 // So often (ns) the oldest fresh goroutine runs before newer ones. Not by count: each time costs a divided task its
 // depth-first order, and with it memory.
 constexpr std::int64_t oldest_period = 10'000'000;
@@ -215,10 +216,36 @@ bool release_stack(g*, void* argument) noexcept
     return true;
 }
 
-/// Puts an ended goroutine away and finds the next one. Begins the section that the next one ends.
+/// What is left of a goroutine that has ended, on an M that has no P: g0 goes on.
+[[noreturn]] WEFT_NOINLINE void end_without_p(m& self, const goroutine_end& end) noexcept
+{
+    sched.finished_outside.fetch_add(1, base::memory_order_relaxed);
+    if (!end.kept) {
+        g* const me = self.current;
+        if (me->extra != nullptr)
+            drop_extra(me);
+        me->move_to(g_state::running, g_state::dead);
+        give_global_g(me);
+    }
+    self.locked = nullptr;
+    self.current = nullptr;
+    self.dead_fiber = sys::this_fiber();
+    self.dead_stack = end.stack_top;
+    self.dead_class = end.stack_class;
+    self.commit = &release_stack;
+    self.commit_argument = &self;
+    sys::before_switch(nullptr, self.g0_low, self.g0_size, self.g0_fiber);
+    sys::context nowhere;
+    sys::switch_context(&nowhere, &self.g0, &self);
+    __builtin_unreachable();
+}
+
+/// Puts an ended goroutine away and finds the next one. Begins the section that the next one ends. Its control block
+/// may be somebody else's already, so nothing may wait here for its sake.
 WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
 {
-    enter(self);
+    if (!enter_with_p(self)) [[unlikely]]
+        end_without_p(self, end);
     self.proc->finished.add();
     if (!end.kept)
         drop_inside(self, self.current);
@@ -333,17 +360,22 @@ void park_thread(g* self, commit_fn commit, void* argument, wait_reason why) noe
     thread_resumed(self);
 }
 
+/// Of what is not special, by a thread without a P.
+WEFT_NOINLINE void ready_outside(g* item) noexcept
+{
+    item->move_to(g_state::waiting, g_state::runnable);
+    sched.global.push(item);
+    wake_if_needed();
+}
+
 /// ready() of what is not special.
 WEFT_ALWAYS_INLINE void ready_plain(g* item) noexcept
 {
-    if (m* const self = this_m(); self != nullptr) {
-        enter(*self);
+    if (m* const self = begin_section_with_p(); self != nullptr) [[likely]] {
         ready_inside(*self, item);
         leave(*self);
     } else {
-        item->move_to(g_state::waiting, g_state::runnable);
-        sched.global.push(item);
-        wake_if_needed();
+        ready_outside(item);
     }
 }
 
@@ -371,6 +403,28 @@ WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* a
     self = switch_to(self, &me->ctx, next_direct(*self));
     finish_switch(*self);
     leave(*self);
+}
+
+/// What of a parking there is to do without a P, outside of a section: the rest is the scheduler's loop's.
+WEFT_NOINLINE void leave_without_p(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    me->why.store(why, base::memory_order_relaxed);
+    me->move_to(g_state::running, g_state::waiting);
+    self->commit = commit;
+    self->commit_argument = argument;
+    self->committing = me;
+    self = switch_to(self, &me->ctx, nullptr);
+    finish_switch(*self);
+    leave(*self);
+}
+
+/// A commit_fn: the goroutine does not wait, it only needs another M.
+bool queue_for_all(g* parked, void*) noexcept
+{
+    parked->move_to(g_state::waiting, g_state::runnable);
+    sched.global.push(parked);
+    wake_if_needed();
+    return true;
 }
 
 WEFT_NOINLINE void park_special(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
@@ -405,6 +459,15 @@ bool publish_and_arm(g* parked, void* argument) noexcept
     if (first)
         wake_timekeeper(when);
     return published;
+}
+
+/// finish_switch() on g0 of an M without a P.
+void finish_outside(m& self) noexcept
+{
+    commit_fn const commit = std::exchange(self.commit, nullptr);
+    g* const parked = self.committing;
+    if (!commit(parked, self.commit_argument))
+        (void)queue_for_all(parked, nullptr);
 }
 
 struct stack_walk {
@@ -452,26 +515,54 @@ void stop_here() noexcept
         sys::futex_wait(forever, 0);
 }
 
-void enter_slow(m& self) noexcept
+namespace {
+
+/// Ends with the section begun, or with the reason why that can't be.
+claim::turn try_to_enter(m& self) noexcept
 {
     constexpr int patience = 200;  // pauses, about 2-8 us: longer than a steal, shorter than a time slice
     for (;;) {
-        switch (self.own.back_off(patience)) {
+        switch (const claim::turn next = self.own.back_off(patience); next) {
             case claim::turn::retry:
                 if (self.own.try_enter())
-                    return;
+                    return next;
                 break;
             case claim::turn::wait:
                 sys::yield_thread();
                 break;
+            case claim::turn::gone:
             case claim::turn::stopped:
-                stop_here();
+                return next;
             case claim::turn::forked:
                 base::fatal(
                     "weft was used after fork(), in the child: of the threads that run goroutines only this one is "
                     "there; after fork() call only exec or _exit, or start processes before weft::run");
         }
     }
+}
+
+}  // namespace
+
+void enter_slow(m& self) noexcept
+{
+    const claim::turn how = try_to_enter(self);
+    if (how == claim::turn::stopped)
+        stop_here();
+    if (how == claim::turn::gone)
+        get_p(self);
+}
+
+bool enter_to_leave_slow(m& self) noexcept
+{
+    return try_to_enter(self) == claim::turn::retry;
+}
+
+bool enter_with_p_slow(m& self) noexcept
+{
+    const claim::turn how = try_to_enter(self);
+    if (how == claim::turn::stopped)
+        stop_here();
+    return how == claim::turn::retry;
 }
 
 g* next_local(p& proc) noexcept
@@ -531,19 +622,27 @@ void schedule(m& self) noexcept
         if (self.locked != nullptr) {
             next = wait_locked(self);
         } else {
+            if (self.own.outside() && !rejoin(self))
+                return;
             next = find_runnable(self);
+            if (next == nullptr)
+                return;
             if ((next->flags & g::locked) != 0) {
                 p& proc = *self.proc;
                 disown_p(self, proc);
                 give_to_home(proc, next);
-                sleep_without_p(self);
+                if (!sleep_without_p(self))
+                    return;
                 continue;
             }
         }
         if (sched.stopping.load(base::memory_order_relaxed))
             stop_here();
         switch_to(&self, &self.g0, next);
-        finish_switch(self);
+        if (self.own.outside()) [[unlikely]]
+            finish_outside(self);
+        else
+            finish_switch(self);
     }
 }
 
@@ -582,7 +681,11 @@ void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
         park_special((me->flags & g::a_thread) != 0 ? nullptr : begin_section(), me, commit, argument, why);
         return;
     }
-    leave_for_next(begin_section(), me, commit, argument, why);
+    m* const self = this_m();
+    if (enter_to_leave(*self)) [[likely]]
+        leave_for_next(self, me, commit, argument, why);
+    else
+        leave_without_p(self, me, commit, argument, why);
 }
 
 void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
@@ -596,7 +699,11 @@ void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason w
 
 bool park_until(deadline_wait& wait, wait_reason why) noexcept
 {
-    return park_until_inside((wait.waiter->flags & g::a_thread) != 0 ? nullptr : begin_section(), wait, why);
+    if ((wait.waiter->flags & g::a_thread) != 0)
+        return park_until_inside(nullptr, wait, why);
+    park(wait.waiter, &publish_and_arm, &wait, why);
+    timer_heap::disarm(wait.alarm);
+    return !wait.timed_out;
 }
 
 bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept
@@ -673,8 +780,7 @@ void ready(g_list& items) noexcept
         explore_point();
         return;
     }
-    if (m* const self = this_m(); self != nullptr) {
-        enter(*self);
+    if (m* const self = begin_section_with_p(); self != nullptr) {
         p& proc = *self->proc;
         while (!queued.empty() && !proc.ready.full())
             proc.ready.push_back(queued.pop_front());
@@ -698,7 +804,10 @@ void yield() noexcept
     g* const me = self->current;
     if ((me->flags & g::explored) != 0) [[unlikely]]
         return yield_explored(me);
-    enter(*self);
+    if (!enter_to_leave(*self)) [[unlikely]] {
+        leave_without_p(self, me, &queue_for_all, nullptr, wait_reason::none);
+        return;
+    }
     p& proc = *self->proc;
     me->move_to(g_state::running, g_state::runnable);
     g* next;
@@ -751,6 +860,19 @@ void end_goroutine(const goroutine_end& end) noexcept
         end_locals(*me->current);
     m& self = *this_m();
     leave_stack(self, end, finish_run(self, end));
+}
+
+void come_back_from_blocking(m& self) noexcept
+{
+    g* const me = self.current;
+    if (take_any_p(self)) {
+        leave(self);
+    } else if ((me->flags & (g::locked | g::explored)) != 0) {
+        get_p(self);
+        leave(self);
+    } else {
+        leave_without_p(&self, me, &queue_for_all, nullptr, wait_reason::none);
+    }
 }
 
 std::uint32_t random_below(m* self, std::uint32_t n) noexcept

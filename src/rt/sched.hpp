@@ -23,25 +23,39 @@
 
 namespace weft::rt {
 
+/// How sysmon sleeps, in scheduler::sysmon_nap.
+namespace nap_of_sysmon {
+inline constexpr std::uint32_t awake = 0;
+inline constexpr std::uint32_t short_one = 1;
+inline constexpr std::uint32_t long_one = 2;  ///< may be cut short: poke_sysmon()
+inline constexpr std::uint32_t deep = 3;      ///< until somebody takes a P: wake_sysmon()
+}  // namespace nap_of_sysmon
+
 struct scheduler {
     alignas(base::cache_line) idle_word idle;
     base::atomic<std::uint32_t> procs{0};        ///< what max_procs says
     base::atomic<std::uint32_t> made{0};         ///< Ps that exist: all[0 .. made)
     base::atomic<bool> stopping{false};          ///< process exit has begun
     base::atomic<std::uint32_t> start_hooks{0};  ///< not 0: task_start() must look: `stopping`, or there are bubbles
+    base::atomic<std::int64_t> slice{0};         ///< options::slice, ns
+    base::atomic<std::int64_t> keep_idle_m{0};   ///< options::keep_threads, ns
+    base::atomic<std::uint32_t> sysmon_nap{nap_of_sysmon::awake};  ///< futex word
     base::atomic<m*> timekeeper{nullptr};        ///< the sleeping M that wakes for timers; set under lock
     base::atomic<std::int64_t> keeper_until{0};  ///< when it will look; 0: nobody keeps time
 
     alignas(base::cache_line) gqueue global;
 
     alignas(base::cache_line) sys::lock_word lock;
-    p* idle_ps = nullptr;       ///< guarded by lock; last in, first out: its caches are warm
-    m* idle_first = nullptr;    ///< guarded by lock; sleeping Ms, the timekeeper last
-    m* idle_last = nullptr;     ///< guarded by lock
-    std::uint32_t idle_ms = 0;  ///< guarded by lock
-    std::uint32_t ms = 0;       ///< guarded by lock; Ms that exist
-    std::uint32_t max_ms = 0;   ///< options::max_threads
-    std::uint32_t home_ms = 0;  ///< guarded by lock; Ms that wait for their locked goroutine (may be short of one)
+    p* idle_ps = nullptr;                    ///< guarded by lock; last in, first out: its caches are warm
+    m* idle_first = nullptr;                 ///< guarded by lock; sleeping Ms, the timekeeper last
+    m* idle_last = nullptr;                  ///< guarded by lock
+    base::atomic<std::uint32_t> idle_ms{0};  ///< written under lock
+    std::uint32_t ms = 0;                    ///< guarded by lock; Ms that have a thread
+    std::uint32_t max_ms = 0;                ///< options::max_threads, or less where the system allows less
+    bool short_of_ms = false;                ///< guarded by lock; no thread was to be had, and none has been idle since
+    std::uint32_t home_ms = 0;  ///< guarded by lock; Ms that wait for their own goroutine's turn (may be short of one)
+    m* free_ms = nullptr;       ///< guarded by lock; Ms whose threads have ended
+    base::atomic<m*> all_ms{nullptr};  ///< all there have ever been, linked by m::next_made
     /// run()s that are going on, and those among them that do not want deadlocks to be looked for.
     base::atomic<std::uint32_t> runs{0};
     base::atomic<std::uint32_t> runs_unwatched{0};
@@ -51,11 +65,14 @@ struct scheduler {
     /// Who runs the exit handlers: a goroutine, from then on treated as a plain thread, or what stands for a thread.
     base::atomic<g*> exiting{nullptr};
 
-    base::counter handoffs;                          ///< written under lock
-    base::counter wakeups;                           ///< written under lock
-    base::counter thread_failures;                   ///< written under lock
-    base::atomic<std::uint64_t> started_outside{0};  ///< goroutines started by plain threads
-    base::atomic<std::uint64_t> ids{1};              ///< next goroutine id not yet in a P's stock
+    base::counter handoffs;                           ///< written under lock
+    base::counter wakeups;                            ///< written under lock
+    base::counter thread_failures;                    ///< written under lock
+    base::counter threads_ended;                      ///< written under lock
+    base::counter retakes;                            ///< written by sysmon
+    base::atomic<std::uint64_t> started_outside{0};   ///< goroutines started by threads without a P
+    base::atomic<std::uint64_t> finished_outside{0};  ///< and those that ended on one
+    base::atomic<std::uint64_t> ids{1};               ///< next goroutine id not yet in a P's stock
 
     std::array<base::atomic<p*>, max_procs_limit> all{};
 
@@ -64,6 +81,8 @@ struct scheduler {
 extern constinit scheduler sched;
 
 // --- sched.cpp
+/// Decisions of a P between two looks at the shared queues and the timers; a power of two.
+inline constexpr std::uint64_t fairness_period = 64;
 // Everything below wants to be called inside a section (section.hpp), unless it says otherwise.
 /// The next goroutine of the P's own queues; also of the shared ones, each 64th time. Null: look in find.cpp.
 [[nodiscard]] g* next_local(p& proc) noexcept;
@@ -122,8 +141,8 @@ void switch_out(m& self, g* me, commit_fn commit, void* argument, wait_reason wh
 void ready_thread(g* self) noexcept;
 /// Where `owner`, which runs, has its timers.
 [[nodiscard]] timer_heap& timers_of(g& owner) noexcept;
-/// The loop of an M on g0. Never returns.
-[[noreturn]] void schedule(m& self) noexcept;
+/// The loop of an M on g0. Returns when its thread is to end.
+void schedule(m& self) noexcept;
 /// Notes the code addresses of the stack of `parked`, at most `most`, from park()'s caller on; returns how many. For
 /// reports, on g0: `parked` can't be resumed afterwards, and nobody else may resume it meanwhile.
 int note_stack_of(m& self, g& parked, const void** addresses, int most) noexcept;
@@ -135,10 +154,10 @@ void start_in(bubble& in, void* storage, detail::task_body body, detail::storage
               const void* started_at);
 
 // --- find.cpp
-/// A runnable goroutine for `self`, which may sleep until there is one. Returns with a P.
+/// A runnable goroutine for `self`, which may sleep until there is one. Returns with a P; null: its thread is to end.
 [[nodiscard]] g* find_runnable(m& self) noexcept;
-/// `self`, without a P, sleeps until it is given one.
-void sleep_without_p(m& self) noexcept;
+/// `self`, without a P, sleeps until it is given one. False: it has not been needed for long, and its thread is to end.
+[[nodiscard]] bool sleep_without_p(m& self) noexcept;
 /// The goroutine that has `self` for itself is not running: gives the P away and sleeps until that one is runnable.
 [[nodiscard]] g* wait_locked(m& self) noexcept;
 /// Whether any queue that can be stolen from has work. A hint, exact after a heavy barrier.
@@ -164,7 +183,15 @@ bool give_p_away(m& self) noexcept;
 void give_to_home(p& proc, g* item) noexcept;
 /// Starts the first M, with `proc`. Returns an errno.
 [[nodiscard]] int start_first_m(p& proc) noexcept;
+/// Gives `proc`, which has no owner, to an M that has none: there is work for it.
+void hand_off(p& proc) noexcept;
+/// Has an idle M at hand, for the next hand_off(), as far as options::max_threads allows.
+void keep_spare_m() noexcept;
+/// Whether there are more idle Ms than idle Ps and a spare. Certain under sched.lock.
+[[nodiscard]] bool too_many_idle_ms() noexcept;
 // Under sched.lock:
+/// Has the idle Ms find out whether they are too many.
+void review_idle_ms() noexcept;
 void list_idle_m(m& self) noexcept;
 void unlist_idle_m(m& self) noexcept;
 
@@ -188,7 +215,16 @@ int set_procs(int n) noexcept(false);
 /// nobody is woken for such work, and sysmon takes it back with the check that is due then.
 void leave_spin_to_sysmon() noexcept;
 void start_sysmon() noexcept;
+/// A P has become busy.
 void wake_sysmon() noexcept;
+/// It had better look soon.
+void poke_sysmon_slow() noexcept;
+WEFT_ALWAYS_INLINE void poke_sysmon() noexcept
+{
+    base::light_barrier();  // pairs with sleep_for_a_while()
+    if (sched.sysmon_nap.load(base::memory_order_relaxed) == nap_of_sysmon::long_one) [[unlikely]]
+        poke_sysmon_slow();
+}
 /// Whether its thread exists, for certain.
 [[nodiscard]] bool sysmon_runs() noexcept;
 

@@ -121,8 +121,7 @@ void* task_new()
 {
     using namespace rt;
     g* item;
-    if (m* const self = this_m(); self != nullptr) [[likely]] {
-        enter(*self);
+    if (m* const self = begin_section_with_p(); self != nullptr) [[likely]] {
         item = self->proc->gs.take();
         leave(*self);
     } else {
@@ -148,12 +147,11 @@ void task_start(void* storage, task_body body, storage_life life, const attr* at
     }
     prepare(*item, body, life, attributes, __builtin_return_address(0));
     item->move_to(g_state::dead, g_state::runnable);
-    m* const self = this_m();
+    m* const self = begin_section_with_p();
     if (self == nullptr) {
         start_outside(item);
         return;
     }
-    enter(*self);
     p& proc = *self->proc;
     if (proc.next_id == proc.end_id) [[unlikely]]
         stock_ids(proc);
@@ -171,8 +169,7 @@ void task_drop(void* storage) noexcept
 {
     using namespace rt;
     g* const item = g::of_storage(storage);
-    if (m* const self = this_m(); self != nullptr) {
-        enter(*self);
+    if (m* const self = begin_section_with_p(); self != nullptr) {
         drop_inside(*self, item);
         leave(*self);
         return;

@@ -25,6 +25,7 @@ sums count_goroutines() noexcept
     const std::uint32_t made = rt::sched.made.load(base::memory_order_acquire);
     for (std::uint32_t i = 0; i < made; ++i)
         s.finished += rt::sched.at(i).finished.read();
+    s.finished += rt::sched.finished_outside.load(base::memory_order_relaxed);
     for (std::uint32_t i = 0; i < made; ++i)
         s.started += rt::sched.at(i).started.read();
     s.started += rt::sched.started_outside.load(base::memory_order_relaxed);
@@ -66,13 +67,18 @@ runtime_stats stats()
     out.goroutines_started = s.started;
     out.goroutines_runnable = s.queued + rt::sched.global.size();
     out.goroutines_running = std::min<std::uint64_t>(difference(running_ps, idle.spinning), out.goroutines);
-    out.goroutines_waiting = difference(out.goroutines, out.goroutines_runnable + out.goroutines_running);
     out.procs = rt::sched.procs.load(base::memory_order_relaxed);
     out.procs_idle = idle.idle;
     rt::sched.lock.lock();
     out.threads = rt::sched.ms;
-    out.threads_idle = rt::sched.idle_ms;
+    out.threads_idle = rt::sched.idle_ms.load(base::memory_order_relaxed);
+    const std::uint64_t without_p = difference(out.threads, out.threads_idle + rt::sched.home_ms + running_ps);
     rt::sched.lock.unlock();
+    out.goroutines_without_p = std::min(without_p, difference(out.goroutines, out.goroutines_running));
+    out.goroutines_waiting =
+        difference(out.goroutines, out.goroutines_runnable + out.goroutines_running + out.goroutines_without_p);
+    out.threads_ended = rt::sched.threads_ended.read();
+    out.retakes = rt::sched.retakes.read();
     out.threads_spinning = idle.spinning;
     out.thread_failures = rt::sched.thread_failures.read();
     out.handoffs = rt::sched.handoffs.read();

@@ -1,9 +1,18 @@
 // sysmon: a thread without a P that watches the Ps.
 //
-// What it does today: a goroutine that was readied into an empty runnext, or started with nothing else queued, wakes
-// nobody: nearly always its maker parks within a microsecond, and waking an M costs more than that. When its maker
-// does not park, and another P is idle, sysmon sees to it that it is stolen.
-// It sleeps 50 us to 1 ms between looks while some Ps are busy and some are idle, and for good while none is busy.
+// What it does:
+//   - A goroutine that was readied into an empty runnext, or started with nothing else queued, wakes nobody: nearly
+//     always its maker parks within a microsecond, and waking an M costs more than that. When its maker does not park,
+//     and another P is idle, sysmon sees to it that it is stolen.
+//   - A P whose goroutine has made no scheduling decision for a slice, or is in blocking(), while others wait and no
+//     other P is idle, is taken away and handed to another M: docs/design/retake.md. It keeps a spare M ready for that.
+//
+// How long it sleeps between looks: 20 us after it was poked by a blocking() that keeps others waiting, for a
+// millisecond or so; 50 us to 1 ms while some Ps are busy and some are idle; a quarter of a slice while all are busy;
+// for good while none is.
+#include <algorithm>
+
+#include "rt/retake.hpp"
 #include "rt/sched.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
@@ -14,34 +23,111 @@ namespace weft::rt {
 
 namespace {
 
-constexpr std::int64_t shortest_nap = 50'000;           // ns
-constexpr std::int64_t longest_nap = 1'000'000;         // ns
-constexpr std::int64_t nothing_to_do_nap = 10'000'000;  // ns; all Ps are busy: nobody could be given anything
+// ns
+constexpr std::int64_t keen_nap = 20'000;
+constexpr std::int64_t second_look = 10'000;  // at one that has been seen in blocking(): short calls are over by then
+constexpr std::int64_t shortest_nap = 50'000;
+constexpr std::int64_t longest_nap = 1'000'000;
+constexpr int keen_looks = 50;
 
 base::atomic<bool> running{false};
-base::atomic<std::uint32_t> deep_sleep{0};  ///< futex word: 1 = sleeps until somebody takes a P
-
 base::atomic<std::uint32_t> left_spins{0};
 base::atomic<bool> alive{false};  ///< set by the thread itself
 
-/// True: somebody was helped.
-bool look(std::array<std::uint64_t, max_procs_limit>& ticks) noexcept
-{
-    bool helped = false;
-    const std::uint32_t made = sched.made.load(base::memory_order_acquire);
-    for (std::uint32_t i = 0; i < made; ++i) {
-        p& proc = sched.at(i);
+/// What was seen of a P.
+struct seen_p {
+    std::uint64_t tick = p::no_tick;
+    std::int64_t since = 0;           ///< the decision was made after this
+    std::int64_t blocking_since = 0;  ///< first seen in blocking(); 0: not
+};
+
+class watcher {
+public:
+    /// One look at everything. Returns how long to sleep.
+    std::int64_t look() noexcept
+    {
+        const std::int64_t now = sys::monotonic_now();
+        const idle_word::view idle = sched.idle.read();
+        const std::int64_t timer = earliest_timer();
+        shared_work_ = sched.global.size() != 0 || timer <= now;
+        hurry_ = false;
+        bool helped = false;
+        stale_ = 0;
+        const std::uint32_t made = sched.made.load(base::memory_order_acquire);
+        for (std::uint32_t i = 0; i < made; ++i) {
+            p& proc = sched.at(i);
+            if (proc.state.load(base::memory_order_relaxed) == p_state::running)
+                helped |= look_at(proc, seen_[i], idle, now);
+            else
+                seen_[i] = {};
+        }
+        last_look_ = now;
+        if (stale_ != 0)
+            keep_spare_m();
+        nap_ = helped ? shortest_nap : std::min(nap_ * 2, longest_nap);
+        std::int64_t nap = idle.idle != 0 ? nap_ : sched.slice.load(base::memory_order_relaxed) / 4;
+        if (hurry_)
+            nap = second_look;
+        else if (keen_ > 0 && --keen_ > 0)
+            nap = std::min(nap, keen_nap);
+        if (stale_ != 0 && timer > now)  // it must not wait for somebody who does not look
+            nap = std::min(nap, std::max(timer - now, keen_nap));
+        return nap;
+    }
+    void poked() noexcept { keen_ = keen_looks; }
+    void slept_long() noexcept
+    {
+        nap_ = shortest_nap;
+        last_look_ = sys::monotonic_now();  // no P was busy until now
+    }
+
+private:
+    /// True: somebody was helped.
+    bool look_at(p& proc, seen_p& seen, const idle_word::view& idle, std::int64_t now) noexcept
+    {
         const std::uint64_t tick = proc.tick.load(base::memory_order_relaxed);
-        if (proc.state.load(base::memory_order_relaxed) == p_state::running && tick == ticks[i] &&
-            (proc.has_next() || proc.queued() != 0)) {
+        if (tick != seen.tick) {
+            seen = {tick, last_look_, 0};
+            return false;
+        }
+        ++stale_;
+        const bool own_work = proc.has_next() || proc.queued() != 0;
+        if (own_work && idle.idle != 0) {
             proc.stale_next.store(tick, base::memory_order_relaxed);
             wake_one();
-            helped = true;
+            return true;
         }
-        ticks[i] = tick;
+        const bool retired = proc.id >= sched.procs.load(base::memory_order_relaxed);
+        const bool needed = retired || ((own_work || shared_work_) && idle.idle == 0 && idle.spinning == 0);
+        const m* const owner = proc.owner.load(base::memory_order_acquire);
+        const bool blocks = owner != nullptr && owner->blocking.load(base::memory_order_relaxed) == tick;
+        bool due = now - seen.since >= sched.slice.load(base::memory_order_relaxed);
+        if (blocks && needed) {
+            if (seen.blocking_since == 0) {
+                seen.blocking_since = now;
+                hurry_ = true;
+                keen_ = keen_looks;
+            } else {
+                due |= now - seen.blocking_since >= second_look;
+            }
+        }
+        if (!needed || !due || !retake(proc, tick))
+            return false;
+        sched.retakes.add();
+        seen = {};
+        hand_off(proc);
+        return true;
     }
-    return helped;
-}
+
+    std::array<seen_p, max_procs_limit> seen_{};
+    std::int64_t last_look_ = sys::monotonic_now();
+    std::int64_t nap_ = shortest_nap;
+    int keen_ = 0;
+    // -- of one look
+    bool shared_work_ = false;  ///< there is some that any P could run
+    bool hurry_ = false;        ///< a second look is due soon
+    std::uint32_t stale_ = 0;   ///< Ps that have made no decision since the last look
+};
 
 /// What leave_spin_to_sysmon() has promised.
 void take_spins_back() noexcept
@@ -66,25 +152,56 @@ std::uint32_t busy() noexcept
     return n;
 }
 
+/// Whether a P's owner is in blocking() and others wait for the P: poke_sysmon() may have come too early to be seen.
+bool somebody_blocks() noexcept
+{
+    const std::uint32_t made = sched.made.load(base::memory_order_acquire);
+    for (std::uint32_t i = 0; i < made; ++i) {
+        const p& proc = sched.at(i);
+        const m* const owner = proc.owner.load(base::memory_order_acquire);
+        if (owner != nullptr && owner->blocking.load(base::memory_order_relaxed) != p::no_tick &&
+            (proc.has_next() || proc.queued() != 0 || sched.global.size() != 0))
+            return true;
+    }
+    return false;
+}
+
+void sleep_while_idle(watcher& watching) noexcept
+{
+    sched.sysmon_nap.store(nap_of_sysmon::deep, base::memory_order_seq_cst);
+    // Pairs with wake_sysmon(): a P that was taken before this second look is seen by it.
+    if (busy() == 0 && left_spins.load(base::memory_order_seq_cst) == 0)
+        sys::futex_wait(sched.sysmon_nap, nap_of_sysmon::deep);
+    sched.sysmon_nap.store(nap_of_sysmon::awake, base::memory_order_relaxed);
+    watching.slept_long();
+}
+
+/// True: poked.
+bool sleep_for_a_while(std::int64_t nap) noexcept
+{
+    const bool is_long = nap > keen_nap;
+    const std::uint32_t kind = is_long ? nap_of_sysmon::long_one : nap_of_sysmon::short_one;
+    sched.sysmon_nap.store(kind, base::memory_order_relaxed);
+    if (is_long) {
+        sys::heavy_barrier();  // pairs with poke_sysmon()
+        if (somebody_blocks())
+            return true;
+    }
+    sys::futex_wait_until(sched.sysmon_nap, kind, sys::monotonic_now() + nap);
+    return sched.sysmon_nap.exchange(nap_of_sysmon::awake, base::memory_order_relaxed) == nap_of_sysmon::awake;
+}
+
 void* sysmon_main(void*) noexcept
 {
     alive.store(true, base::memory_order_seq_cst);
-    static std::array<std::uint64_t, max_procs_limit> ticks{};
+    static watcher watching;
     sys::precise_sleep();
-    std::int64_t nap = shortest_nap;
     while (!sched.stopping.load(base::memory_order_relaxed)) {
         take_spins_back();
-        if (busy() == 0) {
-            deep_sleep.store(1, base::memory_order_seq_cst);
-            // Pairs with wake_sysmon(): a P that was taken before this second look is seen by it.
-            if (busy() == 0 && left_spins.load(base::memory_order_seq_cst) == 0)
-                sys::futex_wait(deep_sleep, 1);
-            deep_sleep.store(0, base::memory_order_relaxed);
-            nap = shortest_nap;
-        }
-        const bool some_idle = sched.idle.read().idle != 0;
-        nap = look(ticks) ? shortest_nap : nap * 2 < longest_nap ? nap * 2 : longest_nap;
-        sys::futex_wait_until(deep_sleep, 0, sys::monotonic_now() + (some_idle ? nap : nothing_to_do_nap));
+        if (busy() == 0)
+            sleep_while_idle(watching);
+        if (sleep_for_a_while(watching.look()))
+            watching.poked();
     }
     return nullptr;
 }
@@ -112,8 +229,17 @@ bool sysmon_runs() noexcept
 
 void wake_sysmon() noexcept
 {
-    if (deep_sleep.load(base::memory_order_seq_cst) != 0 && deep_sleep.exchange(0) != 0)
-        sys::futex_wake(&deep_sleep, 1);
+    std::uint32_t seen = nap_of_sysmon::deep;
+    if (sched.sysmon_nap.load(base::memory_order_seq_cst) == seen &&
+        sched.sysmon_nap.compare_exchange_strong(seen, nap_of_sysmon::awake))
+        sys::futex_wake(&sched.sysmon_nap, 1);
+}
+
+void poke_sysmon_slow() noexcept
+{
+    std::uint32_t seen = nap_of_sysmon::long_one;
+    if (sched.sysmon_nap.compare_exchange_strong(seen, nap_of_sysmon::awake))
+        sys::futex_wake(&sched.sysmon_nap, 1);
 }
 
 }  // namespace weft::rt

@@ -16,6 +16,17 @@ namespace weft::rt {
 
 namespace {
 
+/// What is left to do for an M that is off every list, on its thread: afterwards it may run on another one.
+void end_m(m& self) noexcept
+{
+    set_this_m(nullptr);
+    sched.lock.lock();
+    self.next_free = sched.free_ms;
+    sched.free_ms = &self;
+    sched.threads_ended.add();
+    sched.lock.unlock();
+}
+
 void* m_main(void* argument) noexcept
 {
     m& self = *static_cast<m*>(argument);
@@ -29,36 +40,68 @@ void* m_main(void* argument) noexcept
     self.random =
         base::rand(reinterpret_cast<std::uintptr_t>(argument) ^ static_cast<std::uint64_t>(sys::monotonic_now()));
     self.thread_id.store(sys::this_thread_id(), base::memory_order_relaxed);
+    self.stole_at = 0;
+    self.wasted_steals = 0;
     sys::precise_sleep();
     if (!sys::install_signal_stack())
         base::report("weft: no memory for a signal stack: a stack overflow on this thread will not be reported\n");
-    enter(self);  // g0 is always inside
     schedule(self);
+    end_m(self);
+    return nullptr;
 }
 
-/// A new M that has `proc` and looks for work. Returns an errno.
-int start_m(p& proc) noexcept
+/// An M without a thread; counted as one that has one. Null, and an errno: the limit, or no memory.
+m* new_m(int& error) noexcept
 {
     sched.lock.lock();
-    const bool allowed = sched.ms < sched.max_ms;
-    if (allowed)
+    m* fresh = nullptr;
+    error = EAGAIN;
+    if (sched.ms < sched.max_ms) {
         ++sched.ms;
-    sched.lock.unlock();
-    if (!allowed)
-        return EAGAIN;
-    auto* const fresh = new (std::nothrow) m;
-    int error = fresh == nullptr ? ENOMEM : 0;
-    if (error == 0) {
-        own_p(*fresh, proc);
-        fresh->spinning = true;
-        error = sys::start_thread("weft", &m_main, fresh);
-    }
-    if (error != 0) {
+        error = 0;
+        fresh = sched.free_ms;
         if (fresh != nullptr)
-            disown_p(*fresh, proc);
-        delete fresh;
+            sched.free_ms = fresh->next_free;
+    }
+    sched.lock.unlock();
+    if (error != 0 || fresh != nullptr)
+        return fresh;
+    fresh = new (std::nothrow) m;
+    if (fresh == nullptr) {
+        error = ENOMEM;
         sched.lock.lock();
         --sched.ms;
+        sched.lock.unlock();
+        return nullptr;
+    }
+    m* last = sched.all_ms.load(base::memory_order_relaxed);
+    do {
+        fresh->next_made = last;
+    } while (!sched.all_ms.compare_exchange_weak(last, fresh, base::memory_order_release, base::memory_order_relaxed));
+    return fresh;
+}
+
+/// A new M with `proc`, or without one: then it sleeps. Returns an errno.
+int start_m(p* proc, bool spinning) noexcept
+{
+    int error = 0;
+    m* const fresh = new_m(error);
+    if (fresh == nullptr)
+        return error;
+    if (proc != nullptr)
+        own_p(*fresh, *proc);
+    fresh->spinning = spinning;
+    error = sys::start_thread("weft", &m_main, fresh);
+    if (error != 0) {
+        fresh->spinning = false;
+        if (proc != nullptr) {
+            disown_p(*fresh, *proc);
+            fresh->own.give_up();
+        }
+        sched.lock.lock();
+        --sched.ms;
+        fresh->next_free = sched.free_ms;
+        sched.free_ms = fresh;
         sched.lock.unlock();
     }
     return error;
@@ -95,7 +138,7 @@ int run_searcher(p& proc) noexcept
         wake_m(*sleeper);
         return 0;
     }
-    const int error = start_m(proc);
+    const int error = start_m(&proc, true);
     if (error != 0) {
         sched.lock.lock();
         list_idle_p(proc, true);
@@ -105,12 +148,27 @@ int run_searcher(p& proc) noexcept
     return error;
 }
 
+/// Once each time that threads become short.
 void warn_of_threads(int error) noexcept
 {
-    static base::atomic<bool> warned{false};
-    if (!warned.exchange(true))
-        base::report("weft: could not start another thread (%s); going on with those there are\n",
-                     sched.ms >= sched.max_ms ? "options::max_threads is reached" : std::strerror(error));
+    sched.lock.lock();
+    const bool limit = sched.ms >= sched.max_ms;
+    const std::uint32_t ms = sched.ms;
+    const bool first = !sched.short_of_ms;
+    sched.short_of_ms = true;
+    sched.lock.unlock();
+    if (!first)
+        return;
+    if (limit)
+        base::report(
+            "weft: all %u threads that may be (options::max_threads, ulimit -u, the cgroup's pids.max) are held by "
+            "goroutines that block or compute: the others wait until one of them is back. Raise the limit, or let "
+            "fewer "
+            "goroutines be in blocking() at once (weft::counting_semaphore)\n",
+            ms);
+    else
+        base::report("weft: could not start another thread (%s; %u run): going on with those there are\n",
+                     std::strerror(error), ms);
 }
 
 [[noreturn]] void out_of_threads(int error) noexcept
@@ -149,7 +207,23 @@ void list_idle_m(m& self) noexcept
         sched.idle_first = &self;
     }
     self.listed = true;
-    ++sched.idle_ms;
+    sched.idle_ms.store(sched.idle_ms.load(base::memory_order_relaxed) + 1, base::memory_order_relaxed);
+    sched.short_of_ms = false;
+}
+
+bool too_many_idle_ms() noexcept
+{
+    return sched.idle_ms.load(base::memory_order_relaxed) > sched.idle.read().idle + 1;
+}
+
+void review_idle_ms() noexcept
+{
+    for (m* sleeper = sched.idle_first; sleeper != nullptr; sleeper = sleeper->next_idle) {
+        std::uint32_t seen = m::asleep;
+        if (sleeper->note.compare_exchange_strong(seen, m::look, base::memory_order_acq_rel,
+                                                  base::memory_order_relaxed))
+            sys::futex_wake(&sleeper->note, 1);
+    }
 }
 
 void unlist_idle_m(m& self) noexcept
@@ -159,7 +233,7 @@ void unlist_idle_m(m& self) noexcept
     self.next_idle = nullptr;
     self.previous_idle = nullptr;
     self.listed = false;
-    --sched.idle_ms;
+    sched.idle_ms.store(sched.idle_ms.load(base::memory_order_relaxed) - 1, base::memory_order_relaxed);
     if (sched.timekeeper.load(base::memory_order_relaxed) == &self) {
         sched.timekeeper.store(nullptr, base::memory_order_relaxed);
         sched.keeper_until.store(0, base::memory_order_relaxed);
@@ -187,8 +261,52 @@ void wake_one() noexcept
     }
 }
 
+void hand_off(p& proc) noexcept
+{
+    sched.lock.lock();
+    if (proc.id >= sched.procs.load(base::memory_order_relaxed)) {
+        list_idle_p(proc, false);
+        sched.lock.unlock();
+        if (any_work())
+            wake_one();
+        return;
+    }
+    m* const sleeper = take_idle_m();
+    if (sleeper != nullptr)
+        sched.wakeups.add();
+    sched.lock.unlock();
+    if (sleeper != nullptr) {
+        own_p(*sleeper, proc);
+        wake_m(*sleeper);
+        return;
+    }
+    if (const int error = start_m(&proc, false); error != 0) {
+        sched.lock.lock();
+        list_idle_p(proc, false);  // whoever comes back first takes it
+        sched.thread_failures.add();
+        sched.lock.unlock();
+        warn_of_threads(error);
+    }
+}
+
+void keep_spare_m() noexcept
+{
+    sched.lock.lock();
+    const bool needed = sched.idle_ms.load(base::memory_order_relaxed) == 0 && sched.ms < sched.max_ms;
+    sched.lock.unlock();
+    if (needed)
+        (void)start_m(nullptr, false);  // hand_off() tries again, and says why it fails
+}
+
 bool give_p_away(m& self) noexcept
 {
+    if (self.own.outside()) {  // has none
+        sched.lock.lock();
+        ++sched.home_ms;
+        const bool watches = must_watch();
+        sched.lock.unlock();
+        return watches;
+    }
     p& proc = *self.proc;
     disown_p(self, proc);
     sched.lock.lock();

@@ -1,7 +1,7 @@
-// CPU limits from sched_getaffinity(2) and control groups, versions 1 and 2.
+// Limits of CPUs and threads, from sched_getaffinity(2), getrlimit(2) and control groups, versions 1 and 2.
 //
-// A quota binds everything below the group that has it, so the limit is the least over our group and all its ancestors.
-// Two files are needed to find them:
+// A quota, and a number of threads, binds everything below the group that has it, so the limit is the least over our
+// group and all its ancestors. Two files are needed to find them:
 //   /proc/self/cgroup     our group's path in each hierarchy, seen from the root of our cgroup namespace
 //   /proc/self/mountinfo  where a hierarchy is mounted, and which of its groups is the root of that mount (the whole
 //                         hierarchy, or, in a container, often just our own group)
@@ -17,6 +17,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -156,6 +157,14 @@ double quota_v1(const std::string& directory)
     return ratio(trimmed(quota), trimmed(period));
 }
 
+/// The most threads in a group of either version: a number, or "max".
+double threads_of(const std::string& directory)
+{
+    const std::string text = read_file(directory + "/pids.max");
+    std::uint64_t most = 0;
+    return number(trimmed(text), most) ? static_cast<double>(most) : unlimited;
+}
+
 /// The least quota over the groups that the mount at `mount_point`, rooted at the group `mount_root`, shows of those
 /// that enclose the group `path`.
 double quota_in_mount(std::string directory, std::string_view mount_root, std::string_view path,
@@ -180,7 +189,7 @@ double quota_in_mount(std::string directory, std::string_view mount_root, std::s
     return least;
 }
 
-/// Our group in each hierarchy that may limit CPU time; empty where there is none.
+/// Our group in each hierarchy that has the controller; empty where there is none.
 struct own_groups {
     std::string_view v1;
     std::string_view v2;
@@ -188,7 +197,7 @@ struct own_groups {
 
 /// `text` is that of /proc/self/cgroup: lines of "ID:CONTROLLERS:PATH", for version 2 "0::PATH". A path may have
 /// colons.
-own_groups find_groups(std::string_view text)
+own_groups find_groups(std::string_view text, std::string_view controller)
 {
     own_groups groups;
     while (!text.empty()) {
@@ -199,16 +208,18 @@ own_groups find_groups(std::string_view text)
             continue;
         if (id == "0" && controllers.empty())
             groups.v2 = line;
-        else if (listed(controllers, "cpu"))
+        else if (listed(controllers, controller))
             groups.v1 = line;
     }
     return groups;
 }
 
-double read_quota(const std::string& prefix)
+/// What limits `controller`, as read from the directory of a group of version 1 or 2; the least over all of ours.
+double least_of_groups(const std::string& prefix, std::string_view controller, double (*v1_of)(const std::string&),
+                       double (*v2_of)(const std::string&))
 {
     const std::string cgroup = read_file(prefix + "/proc/self/cgroup");
-    const own_groups groups = find_groups(cgroup);
+    const own_groups groups = find_groups(cgroup, controller);
     const std::string mounts = read_file(prefix + "/proc/self/mountinfo");
 
     double least = unlimited;
@@ -228,12 +239,12 @@ double read_quota(const std::string& prefix)
         const std::string_view super_options = line;
 
         const bool v2 = type == "cgroup2" && !groups.v2.empty();
-        const bool v1 = type == "cgroup" && listed(super_options, "cpu") && !groups.v1.empty();
+        const bool v1 = type == "cgroup" && listed(super_options, controller) && !groups.v1.empty();
         if (!v1 && !v2)
             continue;
         const std::string directory = prefix + unescape(mount_point);
-        const double quota = v2 ? quota_in_mount(directory, unescape(root), groups.v2, quota_v2)
-                                : quota_in_mount(directory, unescape(root), groups.v1, quota_v1);
+        const double quota = v2 ? quota_in_mount(directory, unescape(root), groups.v2, v2_of)
+                                : quota_in_mount(directory, unescape(root), groups.v1, v1_of);
         least = std::min(least, quota);
     }
     return least;
@@ -262,7 +273,7 @@ int read_affinity()
 
 cpu_limits read_cpu_limits(const char* root)
 {
-    cpu_limits limits{read_affinity(), read_quota(root), 0};
+    cpu_limits limits{read_affinity(), least_of_groups(root, "cpu", &quota_v1, &quota_v2), 0};
     // Compared as doubles: a quota may be infinite or beyond int, the affinity is neither.
     const double least = std::min(static_cast<double>(limits.affinity), std::ceil(limits.quota));
     limits.cpus = std::max(1, static_cast<int>(least));
@@ -272,6 +283,18 @@ cpu_limits read_cpu_limits(const char* root)
 int usable_cpus()
 {
     return read_cpu_limits().cpus;
+}
+
+int thread_limit(const char* root)
+{
+    double least = least_of_groups(root, "pids", &threads_of, &threads_of);
+    const std::string in_system = read_file(std::string(root) + "/proc/sys/kernel/threads-max");
+    if (std::uint64_t most = 0; number(trimmed(in_system), most))
+        least = std::min(least, static_cast<double>(most));
+    rlimit of_user{};
+    if (::geteuid() != 0 && ::getrlimit(RLIMIT_NPROC, &of_user) == 0 && of_user.rlim_cur != RLIM_INFINITY)
+        least = std::min(least, static_cast<double>(of_user.rlim_cur));
+    return static_cast<int>(std::clamp(least, 1.0, static_cast<double>(std::numeric_limits<int>::max())));
 }
 
 }  // namespace weft::sys

@@ -1,4 +1,5 @@
 // How many CPUs this process may use: the affinity mask and the CPU bandwidth of its control groups, whichever is less.
+// And how many threads.
 #pragma once
 
 namespace weft::sys {
@@ -15,5 +16,10 @@ struct cpu_limits {
 
 /// read_cpu_limits().cpus
 [[nodiscard]] int usable_cpus();
+
+/// How many threads this process may have: the least of ulimit -u (which does not bind root), its control groups'
+/// pids.max and kernel.threads-max. What other processes use of it is not deducted. INT_MAX: nothing limits it. `root`:
+/// as above.
+[[nodiscard]] int thread_limit(const char* root = "");
 
 }  // namespace weft::sys

@@ -37,6 +37,8 @@ struct one_m {
         name(own, "claim");
         name(steal_lock, "steal_lock");
         name(queue, "queue");
+        own.come_back();  // it has the P
+        own.exit();
     }
 
     void touch()
@@ -57,6 +59,9 @@ struct one_m {
                         break;
                     case claim::turn::wait:
                         yield_hint();
+                        break;
+                    case claim::turn::gone:
+                        check(false, "nobody takes the P away here");
                         break;
                     case claim::turn::stopped:
                         return false;

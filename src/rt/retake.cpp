@@ -1,0 +1,129 @@
+// Taking a P away from an M that makes no use of it, and how that M goes on. docs/design/retake.md; steps named as
+// there.
+//
+// The goroutine that computes or blocks keeps its thread and loses only the P, and notices at its next call of ours.
+// It then takes an idle P; is there none
+//   - and it parks: it does that without (leave_without_p() in sched.cpp);
+//   - and it yields, or blocking() ends: it goes to the end of the global queue;
+//   - and in all other calls, between which user code may count on staying on its thread: it queues as one that runs on
+//     its own M alone, and the M sleeps until somebody hands it a P.
+#include "rt/retake.hpp"
+
+#include "rt/rt.hpp"
+#include "rt/sched.hpp"
+#include "sys/barrier.hpp"
+#include "sys/futex.hpp"
+#include "weft/runtime.hpp"
+
+namespace weft::rt {
+
+namespace {
+
+/// The M has been given a P from its own thread, where nobody looks at `stopping` for it.
+void go_on(m& self) noexcept
+{
+    if (sched.stopping.load(base::memory_order_seq_cst))
+        stop_here();  // stop_at_exit() may have looked at our P before we had it
+    self.blocking.store(p::no_tick, base::memory_order_relaxed);
+}
+
+}  // namespace
+
+bool retake(p& victim, std::uint64_t tick) noexcept
+{
+    constexpr int patience = 50;  // pauses: an owner that is inside makes a decision now, or computes no more
+    if (!victim.steal_lock.try_lock())
+        return false;
+    bool taken = false;
+    m* const owner = victim.owner.load(base::memory_order_relaxed);
+    if (owner != nullptr && owner->own.request()) {  // T1
+        sys::heavy_barrier();                        // T2
+        if (owner->own.wait_outside(patience)) {     // T3, T4
+            taken = victim.tick.load(base::memory_order_relaxed) == tick;
+            if (taken) {
+                victim.owner.store(nullptr, base::memory_order_relaxed);
+                // Its timers and the shared queues have waited too: the next decision is next_fair()'s.
+                victim.tick.store(tick | (fairness_period - 1), base::memory_order_relaxed);
+                owner->own.take_away();  // T5
+            } else {
+                owner->own.release_claim();
+            }
+        }
+    }
+    victim.steal_lock.unlock();
+    return taken;
+}
+
+bool take_any_p(m& self) noexcept
+{
+    sched.lock.lock();
+    p* const proc = take_idle_p(false);
+    sched.lock.unlock();
+    if (proc == nullptr)
+        return false;
+    own_p(self, *proc);
+    go_on(self);
+    return true;
+}
+
+void get_p(m& self) noexcept
+{
+    if (sched.stopping.load(base::memory_order_relaxed))
+        stop_here();
+    if (take_any_p(self))
+        return;
+    g& me = *self.current;
+    me.home = &self;
+    me.flags |= g::locked;
+    sched.lock.lock();
+    ++sched.home_ms;
+    sched.lock.unlock();
+    me.move_to(g_state::running, g_state::runnable);
+    sched.global.push(&me);  // H1
+    wake_if_needed();        // H2: a P may have become idle after we looked
+    while (self.note.load(base::memory_order_acquire) != m::awake)
+        sys::futex_wait(self.note, m::asleep);
+    self.note.store(m::asleep, base::memory_order_relaxed);
+    own_p(self, *self.handed_proc);
+    me.move_to(g_state::runnable, g_state::running);
+    if (me.lock_depth == 0)
+        me.flags &= static_cast<std::uint8_t>(~g::locked);
+    go_on(self);
+}
+
+bool rejoin(m& self) noexcept
+{
+    if (sched.stopping.load(base::memory_order_relaxed))
+        stop_here();
+    return take_any_p(self) || sleep_without_p(self);
+}
+
+}  // namespace weft::rt
+
+namespace weft::detail {
+
+void begin_blocking() noexcept
+{
+    using namespace rt;
+    m* const self = this_m();
+    if (self == nullptr)
+        return;
+    p& proc = *self->proc;
+    self->blocking.store(proc.tick.load(base::memory_order_relaxed), base::memory_order_relaxed);
+    // Others wait behind us: sysmon had better look soon. It finds out by itself, but not within microseconds.
+    if (proc.has_next() || proc.queued() != 0 || sched.global.size() != 0) [[unlikely]]
+        poke_sysmon();
+}
+
+void end_blocking() noexcept
+{
+    using namespace rt;
+    m* const self = this_m();
+    if (self == nullptr)
+        return;
+    self->blocking.store(p::no_tick, base::memory_order_relaxed);
+    if (self->own.without_p()) [[unlikely]]
+        come_back_from_blocking(*self);
+}
+
+}  // namespace weft::detail

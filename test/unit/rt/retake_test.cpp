@@ -1,0 +1,367 @@
+// A P is taken away from who computes or blocks (src/rt/retake.cpp), and what follows: the others go on, whoever lost
+// it gets one again, threads come and go.
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../fixture.hpp"
+
+namespace {
+
+using retake_test = weft::test::fixture;
+using weft::test::eventually;
+using weft::test::procs;
+using weft::test::scaled;
+using weft::test::thread_id;
+
+using namespace std::chrono_literals;
+
+/// A loop that makes no call of ours. It ends when others, who need its P, say so.
+void compute_until(const std::atomic<bool>& stop)
+{
+    for (volatile unsigned x = 0; !stop.load(std::memory_order_relaxed);)
+        x = x + 1;
+}
+
+/// A pipe, to block on without a word to the runtime.
+class pipe_pair {
+public:
+    pipe_pair() { EXPECT_EQ(::pipe(ends_.data()), 0); }
+    pipe_pair(const pipe_pair&) = delete;
+    pipe_pair& operator=(const pipe_pair&) = delete;
+    ~pipe_pair()
+    {
+        ::close(ends_[0]);
+        ::close(ends_[1]);
+    }
+    [[nodiscard]] int reading() const { return ends_[0]; }
+    [[nodiscard]] char read_one() const
+    {
+        char c = 0;
+        EXPECT_EQ(::read(ends_[0], &c, 1), 1);
+        return c;
+    }
+    void write_one(char c) const { EXPECT_EQ(::write(ends_[1], &c, 1), 1); }
+
+private:
+    std::array<int, 2> ends_{};
+};
+
+WEFT_TEST(retake_test, a_tight_loop_holds_nobody_up)
+{
+    const procs one(1);
+    std::atomic<bool> stop{false};
+    weft::wait_group all;
+    all.go([&] { compute_until(stop); });
+    weft::yield();  // the loop runs, and has our P; we can come back only if it loses it
+    stop = true;
+    all.wait();
+}
+
+WEFT_TEST(retake_test, many_tight_loops_hold_nobody_up)
+{
+    const procs two(2);
+    std::atomic<bool> stop{false};
+    weft::wait_group all;
+    for (int i = 0; i < 20; ++i)
+        all.go([&] { compute_until(stop); });
+    weft::sleep_for(1ms);
+    weft::yield();
+    stop = true;
+    all.wait();
+}
+
+WEFT_TEST(retake_test, timers_go_off_beside_a_tight_loop)
+{
+    const procs one(1);
+    std::atomic<bool> stop{false};
+    weft::wait_group all;
+    weft::after_func(1ms, [&] { stop = true; });
+    all.go([&] { compute_until(stop); });
+    all.wait();
+}
+
+WEFT_TEST(retake_test, a_plain_thread_is_served_beside_a_tight_loop)
+{
+    const procs one(1);
+    std::atomic<bool> stop{false};
+    std::thread outside;
+    weft::wait_group all;
+    all.go(
+        [&]
+        {
+            outside = std::thread([&] { weft::async([&] { stop = true; }).get(); });
+            compute_until(stop);
+        });
+    all.wait();
+    outside.join();
+}
+
+WEFT_TEST(retake_test, an_unannounced_blocking_call_holds_nobody_up)
+{
+    const procs one(1);
+    const pipe_pair line;
+    weft::wait_group all;
+    all.go([&] { EXPECT_EQ(line.read_one(), 'x'); });
+    weft::yield();
+    line.write_one('x');
+    all.wait();
+}
+
+WEFT_TEST(retake_test, a_std_mutex_may_block)
+{
+    const procs one(1);
+    std::mutex m;
+    weft::wait_group all;
+    m.lock();
+    all.go([&] { const std::lock_guard hold(m); });
+    weft::yield();
+    m.unlock();
+    all.wait();
+}
+
+WEFT_TEST(retake_test, a_process_may_be_waited_for)
+{
+    const procs one(1);
+    const pipe_pair line;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        char c = 0;
+        ::_exit(::read(line.reading(), &c, 1) == 1 && c == 'q' ? 7 : 8);
+    }
+    weft::wait_group all;
+    all.go(
+        [&]
+        {
+            int status = 0;
+            while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+            }
+            EXPECT_EQ(WEXITSTATUS(status), 7);
+        });
+    weft::yield();
+    line.write_one('q');
+    all.wait();
+}
+
+WEFT_TEST(retake_test, blocking_returns_what_the_call_returns)
+{
+    EXPECT_EQ(weft::blocking([] { return 42; }), 42);
+    int x = 1;
+    int& same = weft::blocking([&]() -> int& { return x; });
+    EXPECT_EQ(&same, &x);
+    weft::blocking([&] { x = 2; });
+    EXPECT_EQ(x, 2);
+    EXPECT_THROW(weft::blocking([] { throw std::runtime_error("from within"); }), std::runtime_error);
+    EXPECT_EQ(weft::blocking(
+                  []
+                  {
+                      weft::yield();  // calls of ours are fine in there
+                      return weft::async([] { return 5; }).get();
+                  }),
+              5);
+}
+
+TEST_F(retake_test, blocking_on_a_plain_thread_calls_it)
+{
+    EXPECT_EQ(weft::blocking([] { return 42; }), 42);
+}
+
+WEFT_TEST(retake_test, blocking_lets_others_run_and_comes_back)
+{
+    const procs one(1);
+    const pipe_pair line;
+    weft::wait_group all;
+    all.go([&] { EXPECT_EQ(weft::blocking([&] { return line.read_one(); }), 'b'); });
+    weft::yield();
+    line.write_one('b');
+    all.wait();
+}
+
+WEFT_TEST(retake_test, errno_survives_the_way_back)
+{
+    const procs one(1);
+    std::atomic<bool> stop{false};
+    weft::wait_group all;
+    const pipe_pair line;
+    all.go(
+        [&]
+        {
+            const int saved = weft::blocking(
+                [&]
+                {
+                    (void)line.read_one();
+                    errno = EXDEV;
+                    return 0;
+                });
+            EXPECT_EQ(saved, 0);
+            EXPECT_EQ(errno, EXDEV);
+        });
+    all.go([&] { compute_until(stop); });
+    weft::yield();
+    line.write_one('x');
+    weft::sleep_for(1ms);
+    stop = true;
+    all.wait();
+}
+
+WEFT_TEST(retake_test, a_thousand_blocked_at_once)
+{
+    const procs two(2);
+    const std::size_t n = weft::test::scaled(1'000);
+    const pipe_pair gate;
+    std::atomic<std::size_t> inside{0};
+    weft::wait_group all;
+    for (std::size_t i = 0; i < n; ++i) {
+        all.go(
+            [&]
+            {
+                const char c = weft::blocking(
+                    [&]
+                    {
+                        ++inside;
+                        return gate.read_one();
+                    });
+                EXPECT_EQ(c, 'g');
+            });
+    }
+    EXPECT_TRUE(eventually([&] { return inside == n; }));
+    EXPECT_GE(weft::stats().goroutines_without_p + 2, n);
+    for (std::size_t i = 0; i < n; ++i)
+        gate.write_one('g');
+    all.wait();
+}
+
+// Between calls that may park a goroutine stays on its thread, also when its P has been taken in between.
+WEFT_TEST(retake_test, no_migration_where_nothing_parks)
+{
+    const procs one(1);
+    std::atomic<int> moved{0};
+    std::atomic<bool> done{false};
+    weft::wait_group all;
+    for (int g = 0; g < 4; ++g) {
+        all.go(
+            [&]
+            {
+                weft::mutex m;
+                weft::chan<int> c(1);
+                for (std::size_t i = 0; i < scaled(10); ++i) {
+                    const long own = thread_id();
+                    const pipe_pair line;
+                    std::thread([&] { line.write_one('x'); }).join();
+                    (void)line.read_one();
+                    std::this_thread::sleep_for(12ms);  // longer than a slice: our P is gone
+                    weft::go([] {});
+                    moved += own == thread_id() ? 0 : 1;
+                    int out = 0;
+                    (void)c.try_send(1);
+                    (void)c.try_recv(out);
+                    m.lock();
+                    m.unlock();
+                    moved += own == thread_id() ? 0 : 1;
+                    weft::yield();
+                }
+            });
+    }
+    weft::go(
+        [&]
+        {
+            while (!done)
+                weft::yield();
+        });
+    all.wait();
+    done = true;
+    EXPECT_EQ(moved, 0);
+}
+
+WEFT_TEST(retake_test, a_locked_goroutine_keeps_its_thread)
+{
+    const procs one(1);
+    std::atomic<bool> stop{false};
+    weft::wait_group all;
+    weft::go(weft::attr{.pinned = true},
+             [&, done = (all.add(1), 0)]
+             {
+                 (void)done;
+                 const long own = thread_id();
+                 compute_until(stop);
+                 weft::yield();
+                 EXPECT_EQ(own, thread_id());
+                 weft::blocking([] { std::this_thread::sleep_for(12ms); });
+                 EXPECT_EQ(own, thread_id());
+                 weft::sleep_for(1ms);
+                 EXPECT_EQ(own, thread_id());
+                 all.done();
+             });
+    weft::yield();
+    stop = true;
+    for (int i = 0; i < 100; ++i)
+        weft::sleep_for(200us);
+    all.wait();
+}
+
+WEFT_TEST(retake_test, nobody_loses_a_p_that_nobody_needs)
+{
+    const procs one(1);
+    (void)eventually([] { return weft::stats().goroutines_without_p == 0; });
+    const std::uint64_t before = weft::stats().retakes;
+    const auto end = std::chrono::steady_clock::now() + 60ms;
+    while (std::chrono::steady_clock::now() < end) {
+    }
+    EXPECT_EQ(weft::stats().retakes, before);
+}
+
+WEFT_TEST(retake_test, a_retired_p_is_taken_from_a_loop)
+{
+    const procs two(2);
+    std::atomic<bool> stop{false};
+    weft::wait_group all;
+    for (int i = 0; i < 2; ++i)
+        all.go([&] { compute_until(stop); });
+    weft::sleep_for(1ms);
+    {
+        const procs one(1);
+        weft::yield();
+        EXPECT_TRUE(eventually(
+            []
+            {
+                const weft::runtime_stats s = weft::stats();
+                return s.procs == 1;
+            }));
+    }
+    stop = true;
+    all.wait();
+}
+
+// Everybody who comes back without a P while all are taken queues, and gets one in turn.
+WEFT_TEST(retake_test, all_come_back)
+{
+    const procs one(1);
+    std::atomic<int> rounds{0};
+    weft::wait_group all;
+    for (int g = 0; g < 8; ++g) {
+        all.go(
+            [&]
+            {
+                for (std::size_t i = 0; i < scaled(20); ++i) {
+                    weft::blocking([] { ::poll(nullptr, 0, 1); });
+                    ++rounds;
+                    std::this_thread::sleep_for(1ms);
+                    weft::go([] {});
+                }
+            });
+    }
+    all.wait();
+    EXPECT_EQ(rounds, static_cast<int>(8 * scaled(20)));
+}
+
+}  // namespace
