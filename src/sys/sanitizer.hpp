@@ -26,6 +26,7 @@
 #endif
 
 #ifdef WEFT_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #ifdef WEFT_TSAN
@@ -61,6 +62,17 @@ WEFT_ALWAYS_INLINE void after_switch([[maybe_unused]] void* fake) noexcept
 {
 #ifdef WEFT_ASAN
     __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
+#endif
+}
+
+/// Before a stack with its end at `top` is left for good by a function near there. ASan's frames expect the shadow of
+/// their variables to be clean, and those that never return would leave their red zones to whoever uses the stack next.
+WEFT_ALWAYS_INLINE void forget_frames([[maybe_unused]] const void* top) noexcept
+{
+#ifdef WEFT_ASAN
+    constexpr std::size_t below = 1024;  // bytes; the caller's own frame
+    const char* const low = static_cast<const char*>(__builtin_frame_address(0)) - below;
+    __asan_unpoison_memory_region(low, static_cast<std::size_t>(static_cast<const char*>(top) - low));
 #endif
 }
 
