@@ -8,6 +8,7 @@
 #include "base/check.hpp"
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
+#include "sys/sanitizer.hpp"
 
 namespace weft::rt {
 
@@ -415,8 +416,12 @@ void bubble::wait_for_end() noexcept
 void bubble::abandon_all()
 {
     forget_waiters([](const g& who, void* b) noexcept { return is_member_of(who, *static_cast<bubble*>(b)); }, this);
-    for (bubble_member* member = members_; member != nullptr; member = member->next)
-        member->who->state.store(g_state::dead, base::memory_order_relaxed);
+    for (bubble_member* member = members_; member != nullptr; member = member->next) {
+        g& who = *member->who;
+        who.state.store(g_state::dead, base::memory_order_relaxed);
+        sys::keep_reachable(&who, sizeof who);
+        sys::keep_reachable(who.ctx.sp, static_cast<std::size_t>(who.stack_top - static_cast<const char*>(who.ctx.sp)));
+    }
     sched.started_outside.fetch_sub(alive_, base::memory_order_relaxed);
 }
 

@@ -28,6 +28,7 @@
 #ifdef WEFT_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #ifdef WEFT_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -73,6 +74,14 @@ WEFT_ALWAYS_INLINE void forget_frames([[maybe_unused]] const void* top) noexcept
     constexpr std::size_t below = 1024;  // bytes; the caller's own frame
     const char* const low = static_cast<const char*>(__builtin_frame_address(0)) - below;
     __asan_unpoison_memory_region(low, static_cast<std::size_t>(static_cast<const char*>(top) - low));
+#endif
+}
+
+/// For good: what is pointed to from there is not leaked.
+inline void keep_reachable([[maybe_unused]] const void* low, [[maybe_unused]] std::size_t size) noexcept
+{
+#ifdef WEFT_ASAN
+    __lsan_register_root_region(low, size);
 #endif
 }
 
