@@ -38,6 +38,8 @@ class Arguments(unittest.TestCase):
             ["test", "--all", "--procs", "2"],
             ["stress", "--seconds", "0"],
             ["stress", "--program", "nonsense"],
+            ["stress", "--models", "nonsense"],
+            ["stress", "--operations", "1000"],
             ["fmt", "--nonsense"],
             ["lint", "--nonsense"],
         ):

@@ -62,6 +62,31 @@ void a_worker_takes_what_there_is()
 }
 // [/settle]
 
+// [timers]
+void a_watchdog_barks_after_a_minute_of_silence()
+{
+    testing::bubble(
+        []
+        {
+            int barks = 0;
+            weft::func_timer watchdog = weft::after_func(1min, [&] { ++barks; });
+            const weft::cancel_context a_day = weft::with_timeout(weft::background(), 24h);
+            {
+                const weft::ticker signs_of_life(59s);
+                for (int i = 0; i < 1'000; ++i) {
+                    (void)signs_of_life.channel().recv();
+                    watchdog.reset(1min);
+                }
+            }
+            testing::settle();
+            expect(barks == 0, "a thousand times just in time");
+            (void)a_day.done().recv();
+            expect(barks == 1, "once, when it has gone quiet");
+            expect(a_day.err() == weft::context_errc::deadline_exceeded, "the day is over");
+        });
+}
+// [/timers]
+
 // [explore]
 void withdraw_twice()
 {
@@ -116,6 +141,7 @@ int main()
 {
     the_fast_one_answers();
     a_worker_takes_what_there_is();
+    a_watchdog_barks_after_a_minute_of_silence();
     repeat_it(find_it());
 }
 

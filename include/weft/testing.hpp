@@ -62,9 +62,11 @@ void call(void* f)
 }  // namespace detail
 
 /// Runs `f` as a goroutine in a *bubble*, and returns when it and all goroutines that were started inside have ended.
-/// In a bubble weft::clock, and so every sleep and timed wait, follows a clock that stands still while anybody runs;
-/// when all are blocked it jumps to the next deadline. It begins at the same moment each time. What would run in a
-/// goroutine of its own, timer, ticker, after, after_func and contexts with a deadline, throws std::logic_error there.
+/// In a bubble weft::clock, and so every sleep, timed wait, timer and context with a deadline, follows a clock that
+/// stands still while anybody runs; when all are blocked it jumps to the next deadline. It begins at the same moment
+/// each time. A timer belongs to the bubble in which it was made: stop() and reset() elsewhere throw std::logic_error,
+/// and what is still armed when the last goroutine has ended does not fire. A ticker that runs is a deadline: beside it
+/// there is no deadlock.
 ///
 /// Blocked is who waits in weft for another goroutine of the bubble or for the clock, in a mutex too (other than in
 /// Go's synctest). So what the goroutines of a bubble wait for must not be used outside of it meanwhile. I/O,

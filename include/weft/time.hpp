@@ -1,4 +1,7 @@
 // Timers: timer, ticker, after, after_func. The clock and sleeping are in weft/clock.hpp.
+//
+// In a testing::bubble they follow its clock, and belong to it: there alone they can be stopped and reset, and their
+// channels be used.
 #pragma once
 
 #include <chrono>
@@ -54,14 +57,15 @@ private:
     timed* at_;
 };
 
-// Each throws std::bad_alloc and what go() throws for want of a runtime.
+// Each throws std::bad_alloc and what go() throws for want of a runtime; timed_reset() and timed_stop()
+// std::logic_error when the timer belongs to a testing::bubble and the caller does not, or the reverse.
 /// Sends to its channel at `deadline`, and from then on every `period` if that is not zero.
 [[nodiscard]] WEFT_API timed_ref timed_send(clock::time_point deadline, std::chrono::nanoseconds period);
 [[nodiscard]] WEFT_API timed_ref timed_run(clock::time_point deadline, std::unique_ptr<timed_call> call);
 WEFT_API bool timed_reset(timed& t, clock::time_point deadline, std::chrono::nanoseconds period);
-WEFT_API bool timed_stop(timed& t) noexcept;
+WEFT_API bool timed_stop(timed& t);
 [[nodiscard]] WEFT_API receiver<clock::time_point> timed_channel(const timed& t) noexcept;
-/// timed_stop(), unless moved from.
+/// timed_stop(), by anybody, unless moved from.
 WEFT_API void timed_end(timed* t) noexcept;
 [[noreturn]] WEFT_API void throw_bad_period(const char* what);
 
@@ -100,10 +104,11 @@ public:
     /// closed by stop().
     [[nodiscard]] receiver<clock::time_point> channel() const noexcept { return detail::timed_channel(*core_.get()); }
     /// True: it was running, or its value had not been received yet; nothing will be received. False: it had been
-    /// stopped, or its value was received.
-    bool stop() noexcept { return detail::timed_stop(*core_.get()); }
-    /// Fires after at least `timeout` from now, whatever it did before. Returns what stop() would have. Throws
-    /// std::bad_alloc; it goes on as before then.
+    /// stopped, or its value was received. Throws std::logic_error outside of the testing::bubble in which it was made,
+    /// and inside of another one.
+    bool stop() { return detail::timed_stop(*core_.get()); }
+    /// Fires after at least `timeout` from now, whatever it did before. Returns what stop() would have. Throws as
+    /// stop(), and std::bad_alloc; it goes on as before then.
     template <class Rep, class Period>
     bool reset(std::chrono::duration<Rep, Period> timeout)
     {
@@ -138,10 +143,11 @@ public:
     /// Where the ticks are sent. The same for the ticker's whole life; copies may outlive it. It is not closed by
     /// stop(), so that a loop over it is not misled.
     [[nodiscard]] receiver<clock::time_point> channel() const noexcept { return detail::timed_channel(*core_.get()); }
-    /// No tick comes any more, until reset().
-    void stop() noexcept { (void)detail::timed_stop(*core_.get()); }
-    /// The next tick comes after `period` from now. Throws std::invalid_argument for a period of zero or less,
-    /// std::bad_alloc; it goes on as before then.
+    /// No tick comes any more, until reset(). Throws std::logic_error outside of the testing::bubble in which it was
+    /// made, and inside of another one.
+    void stop() { (void)detail::timed_stop(*core_.get()); }
+    /// The next tick comes after `period` from now. Throws as stop(), std::invalid_argument for a period of zero or
+    /// less, std::bad_alloc; it goes on as before then.
     template <class Rep, class Period>
     void reset(std::chrono::duration<Rep, Period> period)
     {
@@ -166,10 +172,11 @@ template <class Rep, class Period>
 class func_timer {
 public:
     /// True: the function was about to be called, and is not. False: it has been called, perhaps it runs still, or it
-    /// had been stopped. Does not wait for the function.
-    bool stop() noexcept { return detail::timed_stop(*core_.get()); }
+    /// had been stopped. Does not wait for the function. Throws std::logic_error outside of the testing::bubble in
+    /// which it was made, and inside of another one.
+    bool stop() { return detail::timed_stop(*core_.get()); }
     /// Calls the function after at least `timeout` from now, and not when it was due before; a call that has begun goes
-    /// on beside it. Returns what stop() would have. Throws std::bad_alloc; nothing has changed then.
+    /// on beside it. Returns what stop() would have. Throws as stop(), and std::bad_alloc; nothing has changed then.
     template <class Rep, class Period>
     bool reset(std::chrono::duration<Rep, Period> timeout)
     {

@@ -2,13 +2,13 @@
 #include "rt/bubble.hpp"
 
 #include <memory>
-#include <new>
 #include <stdexcept>
 #include <utility>
 
 #include "base/check.hpp"
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
+#include "sys/sanitizer.hpp"
 
 namespace weft::rt {
 
@@ -103,15 +103,26 @@ void bubble::adopt(bubble_member& member) noexcept
     ++active_;
 }
 
-void bubble::add(g* fresh)
+void bubble::prepare(g* fresh)
 {
-    auto* const member = new bubble_member{this, fresh, fresh->body};
-    fresh->member = member;
+    fresh->member = new bubble_member{this, fresh, fresh->body};
     fresh->body = &member_main;
     fresh->flags |= static_cast<std::uint8_t>(explored_ ? g::bubbled | g::explored : g::bubbled);
+}
+
+void bubble::add(g* fresh) noexcept
+{
     lock_.lock();
-    adopt(*member);
+    adopt(*fresh->member);
     lock_.unlock();
+}
+
+/// A goroutine that a timer has started.
+void bubble::admit(g* fresh, g_list& out) noexcept
+{
+    fresh->why.store(wait_reason::none, base::memory_order_relaxed);
+    adopt(*fresh->member);
+    make_runnable(fresh, out);
 }
 
 void bubble::start(m* self, g* fresh) noexcept
@@ -277,19 +288,27 @@ void bubble::fire(g_list& out) noexcept
     lock_.lock();
     --active_;
     while (g* const item = woken.pop_front()) {
-        if ((item->flags & (g::bubbled | g::no_stack)) == g::no_stack) {
-            // A goroutine that the timer has started.
-            auto* const member = new (std::nothrow) bubble_member{this, item, item->body};
-            if (member == nullptr)
-                base::fatal("out of memory in a testing::bubble");
-            item->member = member;
-            item->body = &member_main;
-            item->flags |= static_cast<std::uint8_t>(explored_ ? g::bubbled | g::explored : g::bubbled);
-            item->why.store(wait_reason::none, base::memory_order_relaxed);
-            adopt(*member);
-        }
-        make_runnable(item, out);
+        if ((item->flags & g::no_stack) != 0)
+            admit(item, out);
+        else
+            make_runnable(item, out);
     }
+}
+
+void bubble::arm_inside(m* self, timer& alarm) noexcept
+{
+    if (alarm.when > now()) {
+        timers_.lock();
+        (void)timers_.arm(alarm);  // nobody sleeps until then: advance() looks
+        timers_.unlock();
+        return;
+    }
+    // Due already. It does not wait until all are blocked: somebody may run until it has done its work.
+    handing out;
+    lock_.lock();
+    admit(alarm.expire(alarm), out.runnable);
+    lock_.unlock();
+    hand_over(self, out);
 }
 
 namespace {
@@ -397,14 +416,27 @@ void bubble::wait_for_end() noexcept
 void bubble::abandon_all()
 {
     forget_waiters([](const g& who, void* b) noexcept { return is_member_of(who, *static_cast<bubble*>(b)); }, this);
-    for (bubble_member* member = members_; member != nullptr; member = member->next)
-        member->who->state.store(g_state::dead, base::memory_order_relaxed);
+    for (bubble_member* member = members_; member != nullptr; member = member->next) {
+        g& who = *member->who;
+        who.state.store(g_state::dead, base::memory_order_relaxed);
+        sys::keep_reachable(&who, sizeof who);
+        sys::keep_reachable(who.ctx.sp, static_cast<std::size_t>(who.stack_top - static_cast<const char*>(who.ctx.sp)));
+    }
     sched.started_outside.fetch_sub(alive_, base::memory_order_relaxed);
+}
+
+/// With no member left, there are no waits, and what is armed would have started goroutines.
+void bubble::drop_timers() noexcept
+{
+    while (timer* const alarm = timers_.disarm_earliest())
+        (void)late_timer::call_of(*alarm);
 }
 
 bool bubble::take_end(bubble_end& end)
 {
     end.failure = std::move(failure_);
+    if (!deadlocked_)
+        drop_timers();
     if (deadlocked_) {
         for (const bubble_member* member = members_; member != nullptr; member = member->next) {
             const g& who = *member->who;
@@ -415,7 +447,25 @@ bool bubble::take_end(bubble_end& end)
         }
         abandon_all();
     }
-    return deadlocked_ || timers_.size() != 0;
+    return deadlocked_;
+}
+
+bubble_ref::bubble_ref() noexcept : in_(bubble_of_caller())
+{
+    if (in_ != nullptr)
+        in_->retain();
+}
+
+bubble_ref::~bubble_ref()
+{
+    if (in_ != nullptr)
+        in_->release();
+}
+
+void late_timer::arm_in_bubble(m* self) noexcept
+{
+    base::check(in_.get() == bubble_of_caller(), "a timer is armed in the bubble it belongs to");
+    in_.get()->arm_inside(self, alarm_);
 }
 
 bubble_end run_bubble(void (*body)(void*), void* argument, const std::uint64_t* seed)
@@ -427,7 +477,10 @@ bubble_end run_bubble(void (*body)(void*), void* argument, const std::uint64_t* 
     if (on_goroutine() && (current()->flags & g::bubbled) != 0)
         throw std::logic_error("weft::testing: a bubble or an exploration was begun inside of another one");
     const presence here(seed != nullptr);
-    auto b = std::make_unique<bubble>(seed);
+    struct releaser {
+        void operator()(bubble* b) const noexcept { b->release(); }
+    };
+    std::unique_ptr<bubble, releaser> b(new bubble(seed));
     void* const storage = detail::task_new();
     ::new (storage) call{body, argument};
     try {
@@ -443,6 +496,11 @@ bubble_end run_bubble(void (*body)(void*), void* argument, const std::uint64_t* 
     if (b->take_end(end))
         keep(b.release());
     return end;
+}
+
+const bubble* callers_bubble() noexcept
+{
+    return bubble_of_caller();
 }
 
 void settle()

@@ -34,15 +34,26 @@ class bubble {
 public:
     /// `seed`: that of an exploration; null for an ordinary bubble.
     explicit bubble(const std::uint64_t* seed) noexcept;
-    ~bubble() = default;
     bubble(const bubble&) = delete;
     bubble& operator=(const bubble&) = delete;
+
+    /// References: one of who has made it, one of each late_timer that belongs to it.
+    void retain() noexcept { refs_.fetch_add(1, base::memory_order_relaxed); }
+    void release() noexcept
+    {
+        if (refs_.fetch_sub(1, base::memory_order_acq_rel) == 1)
+            delete this;
+    }
 
     [[nodiscard]] std::int64_t now() const noexcept { return now_.load(base::memory_order_relaxed); }
     [[nodiscard]] timer_heap& timers() noexcept { return timers_; }
 
-    /// Makes a goroutine a member, before anybody else sees it. Throws std::bad_alloc.
-    void add(g* fresh);
+    /// Gives a goroutine that nobody else sees yet its place, g::member. Throws std::bad_alloc.
+    void prepare(g* fresh);
+    /// Makes one that has its place a member, before anybody else sees it.
+    void add(g* fresh) noexcept;
+    /// A timer whose `expire` starts a goroutine with a place here, armed inside the section of `self`, a member's.
+    void arm_inside(m* self, timer& alarm) noexcept;
     /// Runs a member that add() has made, the section being `self`'s; null: outside of one.
     void start(m* self, g* fresh) noexcept;
     /// For the member's goroutine: its body has returned.
@@ -63,14 +74,15 @@ public:
     void settle(g* me) noexcept;
     /// For the one who has made the bubble: waits until all members have ended or are blocked for good.
     void wait_for_end() noexcept;
-    /// After wait_for_end(): takes what has come of it. True: goroutines or timers are left that point to this object,
-    /// so it must stay for good; none of them runs again.
+    /// After wait_for_end(): takes what has come of it. True: goroutines are left that point to this object, so it must
+    /// stay for good; none of them runs again.
     [[nodiscard]] bool take_end(bubble_end& end);
 
 private:
     struct handing;
     struct parking;
     struct turn;
+    ~bubble() = default;
     static bool commit_member(g* parked, void* argument) noexcept;
     static bool commit_turn(g* parked, void* argument) noexcept;
     static bool commit_wait(g* waiter, void* argument) noexcept;
@@ -78,15 +90,18 @@ private:
     // Under lock_:
     [[nodiscard]] bool explored() const noexcept { return explored_; }
     void adopt(bubble_member& member) noexcept;
+    void admit(g* fresh, g_list& out) noexcept;
     void make_runnable(g* item, g_list& out) noexcept;
     void queue(g* item, g_list& out) noexcept;
     [[nodiscard]] g* take_runnable(std::size_t at) noexcept;
     void advance(handing& out) noexcept;
     void fire(g_list& out) noexcept;
     void abandon_all();
+    void drop_timers() noexcept;
 
     static void hand_over(m* self, handing& out) noexcept;
 
+    base::atomic<std::uint32_t> refs_{1};
     sys::lock_word lock_;  ///< a leaf but for the scheduler's queues; nobody parks with it held
     const bool explored_;
     bool running_ = false;     ///< explored: one of them has been handed to the scheduler and has not come back

@@ -116,6 +116,9 @@ struct bubble_end {
 bubble_end run_bubble(void (*body)(void*), void* argument, const std::uint64_t* seed);
 /// Parks until all other goroutines of the caller's bubble are durably blocked. Throws std::logic_error outside of one.
 void settle();
+class bubble;
+/// The one that the calling goroutine is in; null outside, and on plain threads.
+[[nodiscard]] const bubble* callers_bubble() noexcept;
 
 /// Counts for code that may spin for a while before it parks.
 [[nodiscard]] bool worth_spinning() noexcept;

@@ -268,6 +268,7 @@ WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
         self.commit = &release_stack;
         self.commit_argument = &self;
     }
+    sys::forget_frames(end.stack_top);
     const sys::context* to = &self.g0;
     self.current = nullptr;
     if (next != nullptr) {

@@ -69,17 +69,20 @@ WEFT_NOINLINE void start_outside(g* item) noexcept
 
 }  // namespace
 
-void unstarted::refuse_in_bubble()
+void unstarted::prepare(void* storage, detail::task_body body, const void* started_at)
 {
-    if (bubble_of_caller() != nullptr)
-        throw std::logic_error(
-            "weft: timer, ticker, after, after_func and contexts with a deadline do not follow the clock of a "
-            "testing::bubble yet; in one use sleep_for, sleep_until and the timed forms of waits");
+    g* const item = g::of_storage(storage);
+    rt::prepare(*item, body, detail::storage_life::of_run, nullptr, started_at);
+    if (bubble* const b = bubble_of_caller(); b != nullptr) [[unlikely]]
+        b->prepare(item);
 }
 
-void unstarted::prepare(void* storage, detail::task_body body, const void* started_at) noexcept
+void unstarted::drop(void* storage) noexcept
 {
-    rt::prepare(*g::of_storage(storage), body, detail::storage_life::of_run, nullptr, started_at);
+    const g& item = *g::of_storage(storage);
+    if ((item.flags & g::bubbled) != 0) [[unlikely]]
+        delete item.member;
+    detail::task_drop(storage);
 }
 
 g* unstarted::start() noexcept
@@ -97,6 +100,7 @@ void start_in(bubble& in, void* storage, detail::task_body body, detail::storage
 {
     g* const item = g::of_storage(storage);
     prepare(*item, body, life, attributes, started_at);
+    in.prepare(item);
     in.add(item);
     item->id = sched.ids.fetch_add(1, base::memory_order_relaxed);
     sched.started_outside.fetch_add(1, base::memory_order_relaxed);

@@ -108,6 +108,20 @@ bool timer_heap::disarm(timer& t) noexcept
     return armed;
 }
 
+timer* timer_heap::disarm_earliest() noexcept
+{
+    timer* t = nullptr;
+    lock_.lock();
+    if (size_ != 0) {
+        t = entries_[0].t;
+        remove(0);
+        publish();
+        t->state.store(timer::status::idle, base::memory_order_relaxed);
+    }
+    lock_.unlock();
+    return t;
+}
+
 void timer_heap::run_expired(std::int64_t now, g_list& out) noexcept
 {
     constexpr std::size_t batch = 64;  // bounds the time under the lock

@@ -57,6 +57,8 @@ public:
     /// Afterwards nobody refers to `t`. True: it was armed, and does not fire. Must not be called with any lock held
     /// that `t.expire` takes.
     static bool disarm(timer& t) noexcept;
+    /// Takes the earliest out, which does not fire then; null: there is none. For a heap without waiters' timers.
+    [[nodiscard]] timer* disarm_earliest() noexcept;
     /// Fires what has expired at `now`; appends the goroutines to make runnable to `out`.
     void run_expired(std::int64_t now, g_list& out) noexcept;
 

@@ -3,6 +3,9 @@
 // A timer's `expire` may run no code but the runtime's and take no lock that somebody parks with. What a timer does
 // beyond waking a waiter (send to a channel, call a function, cancel a context) is therefore done by a goroutine, which
 // is made when the timer is armed, where memory may run out and say so; expire returns it as it would return a waiter.
+//
+// Made in a bubble (rt/bubble.hpp) it has its place there from the beginning, g::member, but counts as a member only
+// when it starts.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +21,12 @@ namespace weft::rt {
 class unstarted {
 public:
     unstarted() noexcept = default;
-    /// `started_at`: a code address, for reports. Throws as detail::task_new(), and std::logic_error in a bubble, whose
-    /// clock the goroutine would not follow.
+    /// `started_at`: a code address, for reports. Throws as detail::task_new().
     template <class F>
     static unstarted make(F f, const void* started_at)
     {
         using closure = detail::inline_closure<F>;
         static_assert(detail::fits_inline<closure> && std::is_nothrow_move_constructible_v<F>);
-        refuse_in_bubble();
         unstarted made;
         made.storage_ = detail::task_new();
         ::new (made.storage_) closure{std::move(f)};
@@ -50,15 +51,15 @@ public:
         if (storage_ == nullptr)
             return;
         destroy_(storage_);
-        detail::task_drop(storage_);
+        drop(storage_);
     }
 
     /// Gives it away, as a goroutine that waits: to be passed to ready(), or returned by expire. Not empty before.
     [[nodiscard]] g* start() noexcept;
 
 private:
-    static void refuse_in_bubble();
-    static void prepare(void* storage, detail::task_body body, const void* started_at) noexcept;
+    static void prepare(void* storage, detail::task_body body, const void* started_at);
+    static void drop(void* storage) noexcept;
 
     void* storage_ = nullptr;
     void (*destroy_)(void*) noexcept = nullptr;

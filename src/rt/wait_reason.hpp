@@ -23,7 +23,7 @@ enum class wait_reason : std::uint8_t {
     once,
     group,
     context,
-    for_ever,  ///< on a nil channel
+    for_ever,  ///< on a nil channel, or in a select without cases
     settle,    ///< testing::settle()
     bubble,    ///< testing::bubble(), for the goroutines of the bubble
     io,        ///< the kernel
@@ -82,7 +82,7 @@ enum class wait_reason : std::uint8_t {
         case wait_reason::context:
             return "context";
         case wait_reason::for_ever:
-            return "nil channel, for ever";
+            return "nil channel or empty select, for ever";
         case wait_reason::settle:
             return "testing::settle";
         case wait_reason::io:

@@ -26,7 +26,9 @@
 #endif
 
 #ifdef WEFT_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 #ifdef WEFT_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -61,6 +63,25 @@ WEFT_ALWAYS_INLINE void after_switch([[maybe_unused]] void* fake) noexcept
 {
 #ifdef WEFT_ASAN
     __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
+#endif
+}
+
+/// Before a stack with its end at `top` is left for good by a function near there. ASan's frames expect the shadow of
+/// their variables to be clean, and those that never return would leave their red zones to whoever uses the stack next.
+WEFT_ALWAYS_INLINE void forget_frames([[maybe_unused]] const void* top) noexcept
+{
+#ifdef WEFT_ASAN
+    constexpr std::size_t below = 1024;  // bytes; the caller's own frame
+    const char* const low = static_cast<const char*>(__builtin_frame_address(0)) - below;
+    __asan_unpoison_memory_region(low, static_cast<std::size_t>(static_cast<const char*>(top) - low));
+#endif
+}
+
+/// For good: what is pointed to from there is not leaked.
+inline void keep_reachable([[maybe_unused]] const void* low, [[maybe_unused]] std::size_t size) noexcept
+{
+#ifdef WEFT_ASAN
+    __lsan_register_root_region(low, size);
 #endif
 }
 

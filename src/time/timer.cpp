@@ -8,6 +8,9 @@
 // take it. `lock` guards the fields below it, is taken inside a section, and nothing that begins a section is done
 // under it: so the send is outside, between delivering_ = true and false, and stop() waits for that before it takes a
 // stale value out of the channel.
+//
+// One that was made in a testing::bubble belongs to it. What its deadline means is known there alone, so reset() and
+// stop() elsewhere are errors; the end of the object is none, wherever it comes.
 #include "weft/time.hpp"
 
 #include <mutex>
@@ -101,6 +104,19 @@ public:
     {
         const std::lock_guard guard(control_);
         return take_back();
+    }
+    /// Throws std::logic_error unless the caller is where the timer was made.
+    void check_bubble() const
+    {
+        const rt::bubble* const here = rt::callers_bubble();
+        if (alarm_.belongs_to() == here) [[likely]]
+            return;
+        throw std::logic_error(
+            here == nullptr
+                ? "weft: a timer was reset or stopped outside of the testing::bubble in which it was made; it "
+                  "follows that bubble's clock and can be used by the bubble's goroutines only"
+                : "weft: a timer was reset or stopped in a testing::bubble in which it was not made; it "
+                  "follows another clock: make it in the bubble in which it is used");
     }
     bool reset(std::int64_t deadline, std::int64_t period)
     {
@@ -212,11 +228,13 @@ timed_ref timed_run(clock::time_point deadline, std::unique_ptr<timed_call> call
 
 bool timed_reset(timed& t, clock::time_point deadline, std::chrono::nanoseconds period)
 {
+    t.check_bubble();
     return t.reset(deadline.time_since_epoch().count(), period.count());
 }
 
-bool timed_stop(timed& t) noexcept
+bool timed_stop(timed& t)
 {
+    t.check_bubble();
     return t.stop();
 }
 

@@ -74,6 +74,48 @@ int cycle()
         });
 }
 
+int selects_nothing()
+{
+    return weft::run([] { weft::select(); });
+}
+
+int selects_nil_channels()
+{
+    return weft::run(
+        []
+        {
+            weft::chan<int> nil = nullptr;
+            weft::select(weft::on_recv(nil), weft::on_send(nil, 1));
+        });
+}
+
+int selector_without_cases()
+{
+    return weft::run(
+        []
+        {
+            weft::go(weft::attr{.name = "other"},
+                     []
+                     {
+                         weft::selector all;
+                         all.on_recv(weft::chan<int>(nullptr), [](std::optional<int>) {});
+                         (void)all.wait();
+                     });
+            weft::selector none;
+            (void)none.wait();
+        });
+}
+
+int uses_nil_channels()
+{
+    return weft::run(
+        []
+        {
+            weft::go(weft::attr{.name = "sender"}, [] { weft::chan<int>(nullptr).send(1); });
+            (void)weft::chan<int>(nullptr).recv();
+        });
+}
+
 int pinned_one()
 {
     return weft::run(
@@ -309,6 +351,10 @@ int main(int argc, char** argv)
                                     {{"main_waits", main_waits},
                                      {"locks_twice", locks_twice},
                                      {"cycle", cycle},
+                                     {"selects_nothing", selects_nothing},
+                                     {"selects_nil_channels", selects_nil_channels},
+                                     {"selector_without_cases", selector_without_cases},
+                                     {"uses_nil_channels", uses_nil_channels},
                                      {"pinned_one", pinned_one},
                                      {"after_much_work", after_much_work},
                                      {"many", many},

@@ -83,6 +83,30 @@ TEST(deadlock_test, two_in_a_cycle)
                     });
 }
 
+TEST(deadlock_test, a_select_that_can_never_go_on)
+{
+    expect_deadlock("selects_nothing", [](const outcome& o)
+                    { EXPECT_TRUE(o.reported("[main]: waiting: nil channel or empty select, for ever")) << o; });
+    expect_deadlock("selects_nil_channels",
+                    [](const outcome& o) { EXPECT_TRUE(o.reported("[main]: waiting: select")) << o; });
+    expect_deadlock("selector_without_cases",
+                    [](const outcome& o)
+                    {
+                        EXPECT_TRUE(o.reported("[main]: waiting: select")) << o;
+                        EXPECT_TRUE(o.reported("[other]: waiting: select")) << o;
+                    });
+}
+
+TEST(deadlock_test, nil_channels)
+{
+    expect_deadlock("uses_nil_channels",
+                    [](const outcome& o)
+                    {
+                        EXPECT_TRUE(o.reported("[main]: waiting: nil channel or empty select, for ever")) << o;
+                        EXPECT_TRUE(o.reported("[sender]: waiting: nil channel or empty select, for ever")) << o;
+                    });
+}
+
 TEST(deadlock_test, goroutines_that_keep_their_threads)
 {
     expect_deadlock("pinned_one",

@@ -34,6 +34,12 @@ constexpr std::size_t guard_bytes = 4096;
 
 explorer* the_explorer = nullptr;
 
+bool long_run() noexcept
+{
+    static const bool wanted = std::getenv("WEFT_MODEL_LONG") != nullptr;
+    return wanted;
+}
+
 bool has(std::uint32_t set, int thread) noexcept
 {
     return (set >> static_cast<unsigned>(thread) & 1U) != 0;
@@ -82,7 +88,7 @@ result explorer::explore_all()
         ++result_.executions;
         execute();
         result_.states = seen_.size();
-        if (outcome_ != outcome::failed && result_.executions == how_.max_executions)
+        if (outcome_ != outcome::failed && result_.executions == how_.max_executions && !long_run())
             return result_;
     } while (outcome_ != outcome::failed && result_.executions < enough_executions && backtrack());
     result_.complete = true;
@@ -510,3 +516,12 @@ result explore(const options& how, const program& what)
 }
 
 }  // namespace weft::model::detail
+
+namespace weft::model {
+
+int bound(int usual, int in_a_long_run) noexcept
+{
+    return detail::long_run() ? in_a_long_run : usual;
+}
+
+}  // namespace weft::model

@@ -58,6 +58,10 @@ namespace weft::model {
 inline constexpr int max_threads = 4;
 inline constexpr int unbounded = 1'000'000;
 
+/// The bound on preemptions: the first one in the suite, which is to end soon; the second one in a long run, which is
+/// what WEFT_MODEL_LONG=1 in the environment asks for (./dev stress --models).
+[[nodiscard]] int bound(int usual, int in_a_long_run) noexcept;
+
 enum class memory {
     sc,   ///< sequentially consistent: a store is in memory at once
     tso,  ///< store buffers
@@ -73,7 +77,7 @@ struct options {
     bool omit_heavy_barrier = false;
     /// Steps of one execution, beyond which it counts as a livelock.
     int max_steps = 1000;
-    /// Gives up (result::complete is false) after as many.
+    /// Gives up (result::complete is false) after as many; not in a long run.
     std::uint64_t max_executions = 20'000'000;
     /// Stop at states that have been seen. Off only to test the explorer.
     bool prune = true;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -499,6 +500,19 @@ TEST_F(bubble_deadlock_test, is_thrown_for_channels)
     EXPECT_TRUE(has(deadlock_of([] { weft::select(); }), "goroutine"));
 }
 
+TEST_F(bubble_deadlock_test, is_found_once_the_last_timer_has_fired)
+{
+    const auto fired = std::make_shared<int>(0);
+    const std::string what = deadlock_of(
+        [fired]
+        {
+            (void)weft::after_func(1h, [fired] { ++*fired; });
+            (void)weft::chan<int>().recv();
+        });
+    EXPECT_TRUE(has(what, "channel receive")) << what;
+    EXPECT_EQ(*fired, 1);
+}
+
 TEST_F(bubble_deadlock_test, others_at_the_same_address_are_not_disturbed)
 {
     for (const int n : {1, 4}) {
@@ -562,17 +576,162 @@ TEST_F(bubble_deadlock_test, goroutines_of_it_are_not_counted_any_more)
     EXPECT_TRUE(weft::test::eventually([&] { return weft::num_goroutines() <= before; }));
 }
 
-WEFT_TEST(bubble_test, refuses_timers_that_would_follow_the_real_clock)
+WEFT_TEST(bubble_test, tickers_tick_by_its_clock)
 {
-    weft::testing::bubble(
+    for (const int n : {1, 2, 4, 16}) {
+        const procs p(n);
+        bubble(
+            []
+            {
+                const auto begin = weft::clock::now();
+                weft::ticker t(10min);
+                for (int i = 1; i <= 100; ++i)
+                    EXPECT_EQ(t.channel().recv(), begin + 10min * i);
+                // Nobody receives: one is kept, the others are dropped.
+                weft::sleep_for(55min);
+                EXPECT_EQ(t.channel().recv(), begin + 10min * 101);
+                EXPECT_EQ(t.channel().recv(), begin + 10min * 106);
+                t.reset(1s);
+                const auto reset = weft::clock::now();
+                EXPECT_EQ(t.channel().recv(), reset + 1s);
+                t.stop();
+                weft::sleep_for(24h);
+                weft::clock::time_point none;
+                EXPECT_EQ(t.channel().try_recv(none), weft::chan_status::empty);
+                t.reset(1h);
+                EXPECT_EQ(t.channel().recv(), begin + 1'060min + 1s + 25h);
+            });
+    }
+}
+
+WEFT_TEST(bubble_test, timers_are_stopped_before_and_after_they_fire)
+{
+    bubble(
         []
         {
-            EXPECT_THROW((void)weft::after(1s), std::logic_error);
-            EXPECT_THROW(weft::timer(1s), std::logic_error);
-            EXPECT_THROW(weft::ticker(1s), std::logic_error);
-            EXPECT_THROW((void)weft::after_func(1s, [] {}), std::logic_error);
-            EXPECT_THROW((void)weft::with_timeout(weft::background(), 1s), std::logic_error);
+            weft::timer t(1s);
+            EXPECT_TRUE(t.stop());
+            EXPECT_FALSE(t.stop());
+            EXPECT_FALSE(t.reset(1s));
+            weft::sleep_for(2s);
+            EXPECT_TRUE(t.stop()) << "nobody has received it";
+            weft::sleep_for(2s);
+            weft::clock::time_point none;
+            EXPECT_EQ(t.channel().try_recv(none), weft::chan_status::empty);
+
+            int calls = 0;
+            weft::func_timer f = weft::after_func(1s, [&] { ++calls; });
+            EXPECT_TRUE(f.stop());
+            weft::sleep_for(2s);
+            EXPECT_EQ(calls, 0);
+            EXPECT_FALSE(f.reset(1s));
+            weft::sleep_for(1s);
+            weft::testing::settle();
+            EXPECT_EQ(calls, 1);
+            EXPECT_FALSE(f.stop());
         });
+}
+
+WEFT_TEST(bubble_test, select_over_timers_and_contexts)
+{
+    bubble(
+        []
+        {
+            const auto begin = weft::clock::now();
+            const weft::cancel_context ctx = weft::with_timeout(weft::background(), 3s);
+            weft::ticker tick(1s);
+            const auto late = weft::after(1h);
+            int ticks = 0;
+            for (bool on = true; on;)
+                weft::select(weft::on_recv(tick.channel(), [&](const auto&) { ++ticks; }),
+                             weft::on_recv(late, [](const auto&) { ADD_FAILURE() << "an hour too early"; }),
+                             weft::on_done(ctx, [&] { on = false; }));
+            EXPECT_EQ(weft::clock::now() - begin, 3s);
+            EXPECT_GE(ticks, 2);
+            EXPECT_LE(ticks, 3);
+        });
+}
+
+WEFT_TEST(bubble_test, what_is_armed_at_its_end_is_dropped)
+{
+    const auto seen = std::make_shared<int>(0);
+    weft::context outlives;
+    std::optional<weft::timer> kept;
+    for (const int n : {1, 4}) {
+        const procs p(n);
+        for (std::size_t i = 0; i < scaled(50); ++i)
+            bubble(
+                [&]
+                {
+                    for (int k = 0; k < 10; ++k)
+                        (void)weft::after_func(1h, [seen] { ++*seen; });
+                    (void)weft::after(1h);
+                    outlives = weft::with_timeout(weft::background(), 1h);
+                    const weft::ticker gone(1h);
+                    kept.emplace(1h);
+                });
+    }
+    EXPECT_EQ(*seen, 0);
+    EXPECT_EQ(seen.use_count(), 1);
+    EXPECT_THROW((void)kept->stop(), std::logic_error);
+}
+
+WEFT_TEST(bubble_test, an_exception_of_after_func_leaves_it)
+{
+    EXPECT_THROW(bubble(
+                     []
+                     {
+                         (void)weft::after_func(1s, [] { throw std::out_of_range("from a timer"); });
+                         weft::sleep_for(1h);
+                     }),
+                 std::out_of_range);
+}
+
+WEFT_TEST(bubble_test, timers_from_outside_are_refused_inside)
+{
+    weft::timer outside(1h);
+    weft::func_timer f = weft::after_func(1h, [] {});
+    bubble(
+        [&]
+        {
+            EXPECT_THROW((void)outside.stop(), std::logic_error);
+            EXPECT_THROW((void)outside.reset(1s), std::logic_error);
+            EXPECT_THROW((void)f.reset(1s), std::logic_error);
+            const weft::timer taken = std::move(outside);  // its end stops it nevertheless
+        });
+    EXPECT_TRUE(f.stop());
+}
+
+// Armed, fired, stopped and reset from many goroutines on many Ps.
+WEFT_TEST(bubble_test, a_storm_of_timers)
+{
+    for (const int n : {2, 4, 16}) {
+        const procs p(n);
+        std::atomic<int> calls{0};
+        const int rounds = static_cast<int>(scaled(100));
+        bubble(
+            [&]
+            {
+                const auto begin = weft::clock::now();
+                weft::wait_group all;
+                for (int g = 0; g < 10; ++g)
+                    all.go(
+                        [&, g]
+                        {
+                            weft::timer t(1h);
+                            for (int i = 0; i < rounds; ++i) {
+                                t.reset(1s * (g % 3));
+                                (void)weft::after_func(500ms * (i % 2), [&] { ++calls; });
+                                if (g % 2 == 0)
+                                    (void)t.channel().recv();
+                                weft::sleep_until(begin + 2s * (i + 1));
+                            }
+                        });
+                all.wait();
+                EXPECT_EQ(weft::clock::now() - begin, 2s * rounds);
+            });
+        EXPECT_EQ(calls, 10 * rounds);
+    }
 }
 
 }  // namespace

@@ -301,6 +301,38 @@ WEFT_TEST(explore_test, a_seed_repeats_an_order_exactly)
 }
 
 // A future that is dropped gives its goroutine's control block back, which may be used again at once.
+// Timers fire by the clock of the exploration, and what they start runs in the order that is drawn.
+WEFT_TEST(explore_test, timers_are_part_of_the_order)
+{
+    const auto run = [](seed s)
+    {
+        std::vector<int> order;
+        explore(s,
+                [&]
+                {
+                    weft::ticker tick(2s);
+                    for (int i = 0; i < 6; ++i)
+                        (void)weft::after_func(1s * (i % 3), [&, i] { order.push_back(i); });
+                    for (int i = 6; i < 9; ++i) {
+                        (void)tick.channel().recv();
+                        order.push_back(i);
+                    }
+                });
+        return order;
+    };
+    std::set<std::vector<int>> seen;
+    for (std::uint64_t s = 1; s <= 100; ++s) {
+        const std::vector<int> first = run(seed{s});
+        EXPECT_EQ(first.size(), 9U);
+        for (const int n : {1, 4}) {
+            const procs p(n);
+            EXPECT_EQ(run(seed{s}), first) << "seed " << s;
+        }
+        seen.insert(first);
+    }
+    EXPECT_GT(seen.size(), 4U);
+}
+
 WEFT_TEST(explore_test, futures_come_and_go)
 {
     for (const int n : {1, 4}) {

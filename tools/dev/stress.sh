@@ -1,7 +1,20 @@
-# ./dev stress: the storms of test/stress, each for a long time.
+# ./dev stress: the storms of test/stress, each for a long time; the models of test/model up to larger bounds.
+
+stress_models() {
+    need "${packages_test[@]}"
+    say "build release"
+    build release weft_model
+    step "models" env WEFT_MODEL_LONG=1 build/release/test/run build/release/test/weft_model
+    report_steps
+}
 
 cmd_stress() {
     local seconds=600 operations='' preset=tsan only='' arguments=()
+    if [[ ${1:-} == --models ]]; then
+        (($# == 1)) || die "stress: --models goes alone"
+        stress_models
+        return
+    fi
     while (($#)); do
         (($# >= 2)) || die "stress: $1 needs a value"
         case $1 in
