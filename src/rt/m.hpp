@@ -47,6 +47,15 @@ struct alignas(base::cache_line) m {
     std::size_t g0_size = 0;
     base::rand random{0};
 
+    // -- for reports
+    m* next_made = nullptr;  ///< link of scheduler::all_ms; constant once it is listed
+    /// Why it goes through g0 at each scheduling decision. 0 nearly always; by the M itself.
+    enum : std::uint8_t {
+        has_locked = 1,  ///< `locked` is not null
+        watched = 2,     ///< a debug option wants to see each park (watch.hpp)
+    };
+    std::uint8_t detour = 0;
+
     // -- for the stop at process exit
     base::atomic<int> thread_id{0};     ///< the kernel's; by the M itself, before it first runs a goroutine
     base::atomic<bool> stopped{false};  ///< it has met the stop and runs nothing any more

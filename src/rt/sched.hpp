@@ -29,6 +29,7 @@ struct scheduler {
     base::atomic<std::uint32_t> made{0};         ///< Ps that exist: all[0 .. made)
     base::atomic<bool> stopping{false};          ///< process exit has begun
     base::atomic<std::uint32_t> start_hooks{0};  ///< not 0: task_start() must look: `stopping`, or there are bubbles
+    base::atomic<m*> all_ms{nullptr};            ///< every M that has run, linked by next_made
     base::atomic<m*> timekeeper{nullptr};        ///< the sleeping M that wakes for timers; set under lock
     base::atomic<std::int64_t> keeper_until{0};  ///< when it will look; 0: nobody keeps time
 
@@ -124,9 +125,8 @@ void ready_thread(g* self) noexcept;
 [[nodiscard]] timer_heap& timers_of(g& owner) noexcept;
 /// The loop of an M on g0. Never returns.
 [[noreturn]] void schedule(m& self) noexcept;
-/// Notes the code addresses of the stack of `parked`, at most `most`, from park()'s caller on; returns how many. For
-/// reports, on g0: `parked` can't be resumed afterwards, and nobody else may resume it meanwhile.
-int note_stack_of(m& self, g& parked, const void** addresses, int most) noexcept;
+/// For reports: whether `function` is one of those of sched.cpp that are on each parked stack, and say nothing.
+[[nodiscard]] bool is_inner_function(const void* function) noexcept;
 
 // --- spawn.cpp
 class bubble;
@@ -160,10 +160,15 @@ void wake_timekeeper(std::int64_t when) noexcept;
 /// `self` will wait for its locked goroutine: its P goes to another M if one is needed, else to the idle list. True: it
 /// must watch (must_watch()).
 bool give_p_away(m& self) noexcept;
+/// Passes the P of `self`, with all that is queued there, to another M. False: there is none, and `self` goes on with a
+/// P. True: it has none.
+[[nodiscard]] bool pass_p_on(m& self) noexcept;
 /// Gives `proc`, which has no owner, to the M that `item` is locked to, to run it.
 void give_to_home(p& proc, g* item) noexcept;
 /// Starts the first M, with `proc`. Returns an errno.
 [[nodiscard]] int start_first_m(p& proc) noexcept;
+/// Calls `visit` with every M that has run. What they say is for the caller to judge: nothing stops meanwhile.
+void for_each_m(void (*visit)(m&, void*) noexcept, void* argument) noexcept;
 // Under sched.lock:
 void list_idle_m(m& self) noexcept;
 void unlist_idle_m(m& self) noexcept;
@@ -203,14 +208,12 @@ enum class outlook : std::uint8_t {
     unknown,   ///< all is quiet, but a plain thread may do something: look again
 };
 /// Does not return if this is a deadlock. Not for those who hold sched.lock.
-[[nodiscard]] outlook look_for_deadlock(m& self) noexcept;
+[[nodiscard]] outlook look_for_deadlock() noexcept;
 /// Precondition: sched.lock is held. Whether the caller, who has just given its P up or gone on the idle list, is the
 /// last one and has to watch.
 [[nodiscard]] bool must_watch() noexcept;
 
 // --- panic.cpp
-/// Two lines for a report: who `item` is and what it does, and where it was started.
-void report_goroutine(const g& item) noexcept;
 void install_reports() noexcept;
 
 }  // namespace weft::rt
