@@ -4,6 +4,7 @@
 #include <new>
 
 #include "rt/dump.hpp"
+#include "rt/m.hpp"
 
 namespace weft::debug {
 
@@ -21,7 +22,7 @@ const void* address_of(bool (*function)(int) noexcept) noexcept
 WEFT_NOINLINE bool dump(int fd) noexcept
 {
     base::printer out(fd);
-    rt::dump_all(out, sys::registers_here(), address_of(&dump));
+    rt::dump_all(out, {rt::this_m(), sys::registers_here(), address_of(&dump)});
     out.flush();
     return !out.failed();
 }
@@ -45,7 +46,7 @@ WEFT_NOINLINE std::string dump_string()
             }
         },
         &text);
-    rt::dump_all(out, sys::registers_here(), reinterpret_cast<const void*>(&dump_string));
+    rt::dump_all(out, {rt::this_m(), sys::registers_here(), reinterpret_cast<const void*>(&dump_string)});
     out.flush();
     if (out.failed())
         throw std::bad_alloc();

@@ -13,6 +13,7 @@
 #include "sys/backtrace.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
+#include "sys/futex.hpp"
 #include "sys/interrupt.hpp"
 #include "sys/peek.hpp"
 #include "sys/thread.hpp"
@@ -427,7 +428,7 @@ void census::print(base::printer& out, std::int64_t now)
             print_members(out, g);
         }
         out.print("\n");
-        sys::print_location(out, "  started at ", g.started_at);
+        sys::print_origin(out, g.started_at);
         if (g.what != doing::not_started)
             print_stack(out, g.stack, g.end);
     }
@@ -437,11 +438,10 @@ void census::print(base::printer& out, std::int64_t now)
         out.print("\nmemory ran out: the rest is left out\n");
 }
 
-/// Asks all threads that run goroutines. Throws std::bad_alloc.
+/// Asks all threads that run goroutines.
 struct asking {
     census& all;
-    const sys::register_set& caller;
-    const void* outside_of;
+    const dump_caller& caller;
     std::int64_t deadline;
     bool out_of_memory = false;
 };
@@ -451,13 +451,14 @@ void ask_one(m& on, void* argument) noexcept
     auto& asked = *static_cast<asking*>(argument);
     constexpr std::int64_t patience = second / 2;  // a thread answers when it next has a CPU
     running_goroutine found;
-    if (&on == this_m()) {
+    if (&on == asked.caller.on) {
         found.who = on.current;
         if (found.who == nullptr)
             return;
         found.thread_id = on.thread_id.load(base::memory_order_relaxed);
         copy_identity(*found.who, found);
-        walk_running(asked.caller, {found.who->stack_top, found.who->stack_class}, found.stack, asked.outside_of);
+        walk_running(asked.caller.registers, {found.who->stack_top, found.who->stack_class}, found.stack,
+                     asked.caller.outside_of);
     } else if (!ask_locked(on, found, std::min(asked.deadline, sys::monotonic_now() + patience))) {
         return;
     }
@@ -488,12 +489,12 @@ void visit_one(g& item, void* argument) noexcept
 }
 
 /// All that must be looked at; printing it may take as long as somebody's terminal does.
-void collect(census& all, const sys::register_set& caller, const void* outside_of, std::int64_t now) noexcept
+void collect(census& all, const dump_caller& caller, std::int64_t now) noexcept
 {
     constexpr std::int64_t patience = 2 * second;  // with all threads together that do not answer
     const lock_looking held;
     sys::prepare_unwinding();
-    asking asked{all, caller, outside_of, now + patience};
+    asking asked{all, caller, now + patience};
     for_each_m(&ask_one, &asked);
     visiting v{all, asked.out_of_memory};
     for_each_g(&visit_one, &v);
@@ -506,6 +507,39 @@ void collect(census& all, const sys::register_set& caller, const void* outside_o
         all.out_of_memory();
     all.note_marks();
     mark_all(now);
+}
+
+void dump_here(base::printer& out, const dump_caller& caller) noexcept
+{
+    census* const all = new (std::nothrow) census;
+    if (all == nullptr) {
+        out.print("weft: no memory for a dump\n");
+        return;
+    }
+    const std::int64_t now = sys::monotonic_now();
+    collect(*all, caller, now);
+    try {
+        all->print(out, now);
+    } catch (const std::bad_alloc&) {
+        out.print("\nmemory ran out: the rest is left out\n");
+    }
+    delete all;
+}
+
+struct dumping {
+    base::printer& out;
+    const dump_caller& caller;
+    base::atomic<std::uint32_t> done{0};  ///< futex word; after it was set, this object may be gone
+};
+
+void* dump_thread(void* argument) noexcept
+{
+    auto& d = *static_cast<dumping*>(argument);
+    dump_here(d.out, d.caller);
+    const base::atomic<std::uint32_t>* const word = &d.done;
+    d.done.store(1, base::memory_order_release);
+    sys::futex_wake(word, 1);
+    return nullptr;
 }
 
 }  // namespace
@@ -528,21 +562,16 @@ bool ask(m& on, running_goroutine& out, std::int64_t deadline) noexcept
     return ask_locked(on, out, deadline);
 }
 
-void dump_all(base::printer& out, const sys::register_set& caller, const void* outside_of) noexcept
+void dump_all(base::printer& out, const dump_caller& caller) noexcept
 {
-    census* const all = new (std::nothrow) census;
-    if (all == nullptr) {
-        out.print("weft: no memory for a dump\n");
+    // The names alone may need more stack than a goroutine has. Whoever can't have a thread uses its own.
+    dumping d{out, caller};
+    if (caller.on == nullptr || sys::start_thread("weft-dump", &dump_thread, &d) != 0) {
+        dump_here(out, caller);
         return;
     }
-    const std::int64_t now = sys::monotonic_now();
-    collect(*all, caller, outside_of, now);
-    try {
-        all->print(out, now);
-    } catch (const std::bad_alloc&) {
-        out.print("\nmemory ran out: the rest is left out\n");
-    }
-    delete all;
+    while (d.done.load(base::memory_order_acquire) == 0)  // pairs with dump_thread()
+        sys::futex_wait(d.done, 0);
 }
 
 void report_parked(base::printer& out, const g& item, bool with_stack) noexcept
@@ -550,7 +579,7 @@ void report_parked(base::printer& out, const g& item, bool with_stack) noexcept
     const name_copy name = name_copy::of(item.extra);
     out.print("goroutine %llu%s%s%s: waiting: %s\n", static_cast<ull>(item.id), name.empty() ? "" : " [",
               name.text.data(), name.empty() ? "" : "]", to_text(item.why.load(base::memory_order_relaxed)));
-    sys::print_location(out, "  started at ", item.started_at);
+    sys::print_origin(out, item.started_at);
     if (!with_stack)
         return;
     goroutine_stack stack;

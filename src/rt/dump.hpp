@@ -37,9 +37,14 @@ struct running_goroutine {
 /// all but the stack and the name may be filled in, from outside.
 [[nodiscard]] bool ask(m& on, running_goroutine& out, std::int64_t deadline) noexcept;
 
-/// Prints every goroutine. `caller`: the calling function's registers, in case that it runs on a goroutine;
-/// `outside_of`: the function which its stack begins outside of.
-void dump_all(base::printer& out, const sys::register_set& caller, const void* outside_of) noexcept;
+/// Who wants a dump, if it is a goroutine.
+struct dump_caller {
+    m* on = nullptr;  ///< null: it is none
+    sys::register_set registers{};
+    const void* outside_of = nullptr;  ///< the function that its stack is shown outside of
+};
+/// Prints every goroutine.
+void dump_all(base::printer& out, const dump_caller& caller) noexcept;
 
 /// For a goroutine that can't run meanwhile: who it is, what it waits for, where it was started, its stack if wanted.
 void report_parked(base::printer& out, const g& item, bool with_stack) noexcept;

@@ -38,7 +38,7 @@ struct title {
 void report_origin(const g& item, sys::naming names = sys::naming::full) noexcept
 {
     base::printer out(2);  // stderr
-    sys::print_location(out, "  started at ", item.started_at, names);
+    sys::print_origin(out, item.started_at, names);
 }
 
 /// An exception has found no handler on a goroutine's stack. Called on top of the throwing stack.

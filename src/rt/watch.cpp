@@ -120,7 +120,7 @@ private:
         if (left_out_ != 0)
             out.print("  %llu reports before this one were left out\n", static_cast<ull>(left_out_));
         left_out_ = 0;
-        sys::print_location(out, "  started at ", who.started_at);
+        sys::print_origin(out, who.started_at);
         print_stack(out, std::span(who.stack.pcs).first(who.stack.count), who.stack.end);
     }
 
@@ -170,7 +170,7 @@ public:
             if (asked != done) {
                 done = asked;
                 base::printer out(to_stderr);
-                dump_all(out, sys::registers_here(), nullptr);
+                dump_all(out, {});
             }
             const std::int64_t next = look(sys::monotonic_now());
             if (next == never)

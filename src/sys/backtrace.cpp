@@ -134,6 +134,12 @@ void print_location(base::printer& out, const char* prefix, const void* address,
         print_plainly(out, prefix, address);
 }
 
+void print_origin(base::printer& out, const void* return_address, naming names) noexcept
+{
+    const auto after = reinterpret_cast<std::uintptr_t>(return_address);
+    print_location(out, "  started at ", reinterpret_cast<const void*>(after - 1), names);
+}
+
 void print_frame(base::printer& out, unsigned number, const void* address, naming names) noexcept
 {
     std::array<char, 32> prefix{};

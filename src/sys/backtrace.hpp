@@ -19,6 +19,8 @@ void print_backtrace(int skip, naming names = naming::full) noexcept;
 /// Writes a line for a code address: function (if exported), module and offset, for addr2line. With weft::debug: any
 /// function, file and line, and a line more for each function that was inlined there.
 void print_location(base::printer& out, const char* prefix, const void* address, naming names = naming::full) noexcept;
+/// Writes "  started at " and print_location() of a call, for the address after it.
+void print_origin(base::printer& out, const void* return_address, naming names = naming::full) noexcept;
 /// print_location() for frame `number` of a stack.
 void print_frame(base::printer& out, unsigned number, const void* address, naming names = naming::full) noexcept;
 
