@@ -115,8 +115,14 @@ bool visit_scopes(Dwfl_Module* module, Dwarf_Addr address, const char* linked_na
 {
     Dwarf_Addr bias = 0;
     Dwarf_Die* const unit = dwfl_module_addrdie(module, address, &bias);
+    // The first call finds the innermost scope, but then goes on to where that was written; the second one goes on to
+    // what it was inlined into.
+    Dwarf_Die* innermost = nullptr;
     Dwarf_Die* scopes = nullptr;
-    const int n = unit == nullptr ? 0 : dwarf_getscopes(unit, address - bias, &scopes);
+    int n = 0;
+    if (unit != nullptr && dwarf_getscopes(unit, address - bias, &innermost) > 0)
+        n = dwarf_getscopes_die(innermost, &scopes);
+    std::free(innermost);
     bool any = false;
     source at = line_of(module, address);
     for (int i = 0; i < n; ++i) {
