@@ -459,8 +459,15 @@ void ask_one(m& on, void* argument) noexcept
         copy_identity(*found.who, found);
         walk_running(asked.caller.registers, {found.who->stack_top, found.who->stack_class}, found.stack,
                      asked.caller.outside_of);
-    } else if (!ask_locked(on, found, std::min(asked.deadline, sys::monotonic_now() + patience))) {
-        return;
+    } else if (!ask_locked(on, found, std::min(asked.deadline, sys::monotonic_now() + patience)) &&
+               found.who != nullptr) {
+        const view seen = view_of(*found.who);
+        if (seen.state != g_state::running)
+            return;
+        found.id = seen.id;
+        found.started_at = seen.started_at;
+        found.name = name_copy::of(seen.extra);
+        found.stack.count = 0;
     }
     if (found.who == nullptr)
         return;
