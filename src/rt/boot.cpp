@@ -7,15 +7,16 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 
 #include "base/check.hpp"
+#include "rt/debug_options.hpp"
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
+#include "rt/watch.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/cpus.hpp"
@@ -30,21 +31,6 @@ namespace {
 sys::lock_word boot_lock;
 base::atomic<bool> started{false};
 base::atomic<bool> forked{false};
-
-/// Whether WEFT_DEBUG, a list separated by commas, has `word`.
-bool debug_option(const char* word) noexcept
-{
-    const char* at = std::getenv("WEFT_DEBUG");
-    const std::size_t length = std::strlen(word);
-    while (at != nullptr && *at != '\0') {
-        const char* const end = std::strchr(at, ',');
-        const std::size_t n = end == nullptr ? std::strlen(at) : static_cast<std::size_t>(end - at);
-        if (n == length && std::strncmp(at, word, n) == 0)
-            return true;
-        at = end == nullptr ? nullptr : end + 1;
-    }
-    return false;
-}
 
 int default_procs()
 {
@@ -156,6 +142,7 @@ void in_forked_child() noexcept
     forked.store(true, base::memory_order_relaxed);
     sched.stopping.store(true, base::memory_order_relaxed);  // nothing to stop: the threads are gone
     sched.start_hooks.fetch_add(1, base::memory_order_relaxed);
+    stop_watch_in_child();
     if (m* const self = this_m(); self != nullptr)
         self->own.mark_forked();
 }
@@ -164,12 +151,13 @@ void start(const options& opt)
 {
     check_options(opt);
     const int procs = opt.procs > 0 ? opt.procs : default_procs();
-    sys::init_barrier(debug_option("nomembarrier"));
-    sys::init_guards(debug_option("noguardmarker"));
+    sys::init_barrier(debugging().nomembarrier);
+    sys::init_guards(debugging().noguardmarker);
     sched.max_ms = static_cast<std::uint32_t>(std::min<std::int64_t>(opt.max_threads, sys::thread_limit()));
     sched.slice.store(opt.slice.count(), base::memory_order_relaxed);
     sched.keep_idle_m.store(opt.keep_threads.count(), base::memory_order_relaxed);
     install_reports();
+    start_watch(opt.dump_on_sigquit);
     set_procs(procs);
     sched.lock.lock();
     p* const first = take_idle_p(true);

@@ -1,9 +1,11 @@
 // Everybody asleep inside run(), and nothing left to wake anybody: found, reported, and the process ended.
 // docs/design/deadlock.md has the reasoning; steps named as there.
 #include "base/check.hpp"
+#include "base/printer.hpp"
+#include "rt/dump.hpp"
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
-#include "sys/backtrace.hpp"
+#include "rt/watch.hpp"
 #include "sys/barrier.hpp"
 #include "sys/sanitizer.hpp"
 #include "sys/thread.hpp"
@@ -14,7 +16,6 @@ namespace {
 
 constexpr int status = 2;
 constexpr int with_stack = 256;  // goroutines; the others have a line each
-constexpr int most_frames = 64;
 
 struct plain_threads {
     std::uint64_t parks;
@@ -50,8 +51,8 @@ bool somebody_else() noexcept
     sys::heavy_barrier();                                 // L3
     if (!(plain_threads::count() == before) || any_work() || earliest_timer() != never)
         return true;  // L4
-    const std::uint64_t known = std::uint64_t{sched.ms} + (sysmon_runs() ? 1U : 0U) + (before.parks - before.readies) +
-                                static_cast<std::uint64_t>(sys::sanitizer_threads);
+    const std::uint64_t known = std::uint64_t{sched.ms} + (sysmon_runs() ? 1U : 0U) + (watch_runs() ? 1U : 0U) +
+                                (before.parks - before.readies) + static_cast<std::uint64_t>(sys::sanitizer_threads);
     return static_cast<std::uint64_t>(threads) != known;  // L5
 }
 
@@ -74,22 +75,15 @@ bool waits_for_outside() noexcept
 }
 
 struct listing {
-    m& self;
+    base::printer out{2};  // stderr
     int shown = 0;
 };
 
 void report_one(g& item, void* argument) noexcept
 {
     auto& list = *static_cast<listing*>(argument);
-    if (!is_parked(item))
-        return;
-    report_goroutine(item);
-    if (list.shown++ >= with_stack)
-        return;
-    const void* addresses[most_frames];
-    const int n = note_stack_of(list.self, item, addresses, most_frames);
-    base::report("  stack:%s\n", n > 0 ? "" : " not walked, it is nearly used up");
-    sys::print_noted(addresses, n);
+    if (is_parked(item))
+        report_parked(list.out, item, list.shown++ < with_stack);
 }
 
 }  // namespace
@@ -100,7 +94,7 @@ bool must_watch() noexcept
            sched.idle.read().idle == sched.procs.load(base::memory_order_relaxed);
 }
 
-outlook look_for_deadlock(m& self) noexcept
+outlook look_for_deadlock() noexcept
 {
     sched.lock.lock();
     if (!must_watch() || sched.stopping.load(base::memory_order_relaxed) || earliest_timer() != never) {
@@ -113,8 +107,10 @@ outlook look_for_deadlock(m& self) noexcept
         return outlook::unknown;
     }
     base::report("fatal error: all goroutines are asleep - deadlock!\n");
-    listing list{self};
+    sys::prepare_unwinding();
+    listing list;
     for_each_g(&report_one, &list);
+    list.out.flush();
     base::end_process(status);
 }
 

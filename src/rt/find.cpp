@@ -136,7 +136,7 @@ public:
         }
         if (sys::futex_wait_until(self.note, m::asleep, sys::monotonic_now() + nap_))
             return;
-        nap_ = look_for_deadlock(self) == outlook::unknown ? std::min(nap_ * 2, longest) : 0;
+        nap_ = look_for_deadlock() == outlook::unknown ? std::min(nap_ * 2, longest) : 0;
     }
 
 private:

@@ -31,6 +31,12 @@ class local_values;
 
 /// What only some goroutines have; on the heap.
 struct g_extra {
+    /// The name again, in a form for those who look on while the goroutine may end (dump.cpp): the first member.
+    struct name_at {
+        const char* text;
+        std::size_t bytes;
+    };
+    name_at seen{};
     std::string name{};
     local_values* locals = nullptr;  ///< rt/local.hpp; by the goroutine itself, null again when it ends
 };
@@ -47,22 +53,24 @@ struct alignas(base::cache_line) g {
         special = a_thread | bubbled,  ///< parks and is readied in another way
     };
 
-    sys::context ctx;               ///< valid while not running
-    g* next;                        ///< links free lists, the global queue and wake lists
-    char* stack_top;                ///< end of the stack's memory; null without one
-    detail::task_body body;         ///< the function
-    std::uint64_t id;               ///< given at the start, never reused
-    base::atomic<g_state> state;    ///< changed by move_to() alone
-    std::uint8_t flags;             ///< by the owner (see g_state)
-    std::uint8_t stack_class;       ///< rt/stack.hpp
-    base::atomic<wait_reason> why;  ///< while waiting; of a plain thread `none` when it waits with a deadline
-    std::uint32_t lock_depth;       ///< lock_thread() calls not yet undone; by the goroutine itself
+    sys::context ctx;             ///< valid while not running
+    g* next;                      ///< links free lists, the global queue and wake lists
+    char* stack_top;              ///< end of the stack's memory; null without one
+    detail::task_body body;       ///< the function
+    std::uint64_t id;             ///< given at the start, never reused
+    base::atomic<g_state> state;  ///< changed by move_to() alone
+    std::uint8_t flags;           ///< by the owner (see g_state)
+    std::uint8_t stack_class;     ///< rt/stack.hpp
+    base::atomic<wait_reason>
+        why;  ///< while waiting, with seen_waiting; of a plain thread `none` when it waits with a deadline
+    std::uint32_t lock_depth;  ///< lock_thread() calls not yet undone; by the goroutine itself
     // -- second cache line
     const void* started_at;             ///< code address of the go()
     g_extra* extra;                     ///< name; null for most, and while dead
     m* home;                            ///< while `locked`
     void* fiber;                        ///< TSan's
     std::uint8_t resume_note;           ///< what the waker tells the sleeper, e.g. that its deadline has passed
+    std::uint8_t seen_at[3];            ///< guarded by the dump's lock: when `why` was marked as seen (dump.cpp)
     base::atomic<std::uint32_t> awake;  ///< a_thread: futex word, 1 = readied
     bubble_member* member;              ///< while `bubbled`
     alignas(std::max_align_t) std::byte storage[detail::inline_closure_bytes];

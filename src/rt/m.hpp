@@ -55,8 +55,15 @@ struct alignas(base::cache_line) m {
     base::atomic<std::uint64_t> blocking{p::no_tick};
 
     // -- all Ms there have ever been
-    m* next_made = nullptr;  ///< written once
+    m* next_made = nullptr;  ///< link of scheduler::all_ms; constant once it is listed
     m* next_free = nullptr;  ///< guarded by the scheduler's lock; its thread has ended
+
+    /// Why it goes through g0 at each scheduling decision. 0 nearly always; by the M itself.
+    enum : std::uint8_t {
+        has_locked = 1,  ///< `locked` is not null
+        watched = 2,     ///< a debug option wants to see each park (watch.hpp)
+    };
+    std::uint8_t detour = 0;
 
     // -- for the stop at process exit
     std::int64_t used_at_stop = 0;      ///< CPU time, ns; by who stops it

@@ -35,9 +35,10 @@ struct title {
     static bool named(const g& item) noexcept { return item.extra != nullptr && !item.extra->name.empty(); }
 };
 
-void report_origin(const g& item) noexcept
+void report_origin(const g& item, sys::naming names = sys::naming::full) noexcept
 {
-    sys::print_location("  started at ", item.started_at);
+    base::printer out(2);  // stderr
+    sys::print_origin(out, item.started_at, names);
 }
 
 /// An exception has found no handler on a goroutine's stack. Called on top of the throwing stack.
@@ -90,21 +91,13 @@ bool on_fault(std::uintptr_t address, std::uintptr_t stack_pointer)
         "go that deep, start it with a larger attr::stack_size\n",
         who.id, who.open, who.name, who.close, size / 1024);
     base::report("  state: running\n");
-    report_origin(me);
+    report_origin(me, sys::naming::plain);
     base::report("  stack:\n");
-    sys::print_backtrace(1);
+    sys::print_backtrace(1, sys::naming::plain);
     std::abort();
 }
 
 }  // namespace
-
-void report_goroutine(const g& item) noexcept
-{
-    const title who(item);
-    base::report("goroutine %llu%s%.200s%s: waiting: %s\n", who.id, who.open, who.name, who.close,
-                 to_text(item.why.load(base::memory_order_relaxed)));
-    report_origin(item);
-}
 
 void panic(const char* what) noexcept
 {

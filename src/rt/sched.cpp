@@ -17,7 +17,7 @@
 #include "rt/local.hpp"
 #include "rt/retake.hpp"
 #include "rt/rt.hpp"
-#include "sys/backtrace.hpp"
+#include "rt/watch.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
 #include "sys/sanitizer.hpp"
@@ -194,10 +194,17 @@ WEFT_ALWAYS_INLINE g* pick(p& proc) noexcept
     return fresh ? proc.fresh.pop_back() : nullptr;
 }
 
+/// `self` is for `who` alone; null: for anybody.
+void set_locked(m& self, g* who) noexcept
+{
+    self.locked = who;
+    self.detour = static_cast<std::uint8_t>((self.detour & m::watched) | (who != nullptr ? m::has_locked : 0));
+}
+
 /// What `self` may run next by a direct switch; null: go through g0.
 WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
 {
-    if (self.locked != nullptr) [[unlikely]]
+    if (self.detour != 0) [[unlikely]]
         return nullptr;
     g* const next = pick(*self.proc);
     if (next != nullptr && (next->flags & g::locked) != 0) [[unlikely]] {
@@ -205,6 +212,14 @@ WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
         return nullptr;
     }
     return next;
+}
+
+/// finish_switch() on g0 where debug options want to know of each park.
+WEFT_NOINLINE void finish_watched_switch(m& self) noexcept
+{
+    look_at_park(self);
+    finish_switch(self);
+    self.committing = nullptr;
 }
 
 /// A commit_fn for a goroutine that has ended, for what can't be done while its stack is in use: `argument` is the M.
@@ -227,8 +242,9 @@ bool release_stack(g*, void* argument) noexcept
         me->move_to(g_state::running, g_state::dead);
         give_global_g(me);
     }
-    self.locked = nullptr;
+    set_locked(self, nullptr);
     self.current = nullptr;
+    self.committing = nullptr;
     self.dead_fiber = sys::this_fiber();
     self.dead_stack = end.stack_top;
     self.dead_class = end.stack_class;
@@ -249,8 +265,8 @@ WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
     self.proc->finished.add();
     if (!end.kept)
         drop_inside(self, self.current);
-    if (self.locked != nullptr) [[unlikely]]
-        self.locked = nullptr;
+    if (self.detour != 0) [[unlikely]]
+        set_locked(self, nullptr);
     return next_direct(self);
 }
 
@@ -465,48 +481,21 @@ bool publish_and_arm(g* parked, void* argument) noexcept
 /// finish_switch() on g0 of an M without a P.
 void finish_outside(m& self) noexcept
 {
+    if ((self.detour & m::watched) != 0)
+        look_at_park(self);
     commit_fn const commit = std::exchange(self.commit, nullptr);
-    g* const parked = self.committing;
+    g* const parked = std::exchange(self.committing, nullptr);
     if (!commit(parked, self.commit_argument))
         (void)queue_for_all(parked, nullptr);
 }
 
-struct stack_walk {
-    m& self;
-    const void** addresses;
-    int most;
-    int noted;
-};
-
-/// A commit_fn that does not return: on the stack of the goroutine that is walked.
-bool walk_and_leave(g*, void* argument) noexcept
-{
-    constexpr int ours = 3;  // note_backtrace(), this function and park()
-    auto& walk = *static_cast<stack_walk*>(argument);
-    walk.noted = sys::note_backtrace(walk.addresses, walk.most, ours);
-    m& self = walk.self;
-    self.current = nullptr;
-    sys::before_switch(nullptr, self.g0_low, self.g0_size, self.g0_fiber);
-    sys::context nowhere;
-    sys::switch_context(&nowhere, &self.g0, &self);
-    __builtin_unreachable();
-}
-
 }  // namespace
 
-int note_stack_of(m& self, g& parked, const void** addresses, int most) noexcept
+bool is_inner_function(const void* function) noexcept
 {
-    constexpr std::ptrdiff_t needed = 6'144;  // bytes; the unwinder's frames
-    const char* const low = parked.stack_top - stack_bytes(parked.stack_class) + stack_guard_bytes(parked.stack_class);
-    if (static_cast<const char*>(parked.ctx.sp) - low < needed)
-        return 0;
-    stack_walk walk{self, addresses, most, 0};
-    self.commit = &walk_and_leave;
-    self.commit_argument = &walk;
-    self.committing = &parked;
-    self.current = &parked;
-    (void)switch_plain(&self, &self.g0, &parked);
-    return walk.noted;
+    const auto is = [function](auto* f) { return function == reinterpret_cast<const void*>(f); };
+    return is(&park) || is(&park_inside) || is(&park_until) || is(&park_until_inside) || is(&park_special) ||
+           is(&switch_out) || is(&switch_in_exception) || is(&yield) || is(&goroutine_main);
 }
 
 void stop_here() noexcept
@@ -636,12 +625,19 @@ void schedule(m& self) noexcept
                     return;
                 continue;
             }
+            if ((self.detour & m::watched) != 0 && move_to_another_m(self, next)) {
+                if (!sleep_without_p(self))
+                    return;
+                continue;
+            }
         }
         if (sched.stopping.load(base::memory_order_relaxed))
             stop_here();
         switch_to(&self, &self.g0, next);
         if (self.own.outside()) [[unlikely]]
             finish_outside(self);
+        else if ((self.detour & m::watched) != 0)
+            finish_watched_switch(self);
         else
             finish_switch(self);
     }
@@ -813,7 +809,7 @@ void yield() noexcept
     me->move_to(g_state::running, g_state::runnable);
     g* next;
     // The common case at once: only others that have yielded or were readied, and it is not the shared queues' turn.
-    if (!proc.ready.empty() && proc.fresh.empty() && !proc.has_next() && self->locked == nullptr &&
+    if (!proc.ready.empty() && proc.fresh.empty() && !proc.has_next() && self->detour == 0 &&
         (proc.tick.load(base::memory_order_relaxed) + 1) % fairness_period != 0 &&
         (proc.ready.front()->flags & g::locked) == 0) [[likely]] {
         (void)proc.next_tick();
@@ -897,7 +893,7 @@ void lock_thread() noexcept
     if (me->lock_depth++ == 0) {
         me->home = self;
         me->flags |= g::locked;
-        self->locked = me;
+        set_locked(*self, me);
     }
 }
 
@@ -911,7 +907,7 @@ bool unlock_thread() noexcept
         return false;
     if (--me->lock_depth == 0) {
         me->flags &= static_cast<std::uint8_t>(~(g::locked | g::pinned));
-        self->locked = nullptr;
+        set_locked(*self, nullptr);
     }
     return true;
 }

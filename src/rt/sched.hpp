@@ -143,9 +143,8 @@ void ready_thread(g* self) noexcept;
 [[nodiscard]] timer_heap& timers_of(g& owner) noexcept;
 /// The loop of an M on g0. Returns when its thread is to end.
 void schedule(m& self) noexcept;
-/// Notes the code addresses of the stack of `parked`, at most `most`, from park()'s caller on; returns how many. For
-/// reports, on g0: `parked` can't be resumed afterwards, and nobody else may resume it meanwhile.
-int note_stack_of(m& self, g& parked, const void** addresses, int most) noexcept;
+/// For reports: whether `function` is one of those of sched.cpp that are on each parked stack, and say nothing.
+[[nodiscard]] bool is_inner_function(const void* function) noexcept;
 
 // --- spawn.cpp
 class bubble;
@@ -179,6 +178,9 @@ void wake_timekeeper(std::int64_t when) noexcept;
 /// `self` will wait for its locked goroutine: its P goes to another M if one is needed, else to the idle list. True: it
 /// must watch (must_watch()).
 bool give_p_away(m& self) noexcept;
+/// Passes the P of `self`, with all that is queued there, to another M. False: there is none, and `self` goes on with a
+/// P. True: it has none.
+[[nodiscard]] bool pass_p_on(m& self) noexcept;
 /// Gives `proc`, which has no owner, to the M that `item` is locked to, to run it.
 void give_to_home(p& proc, g* item) noexcept;
 /// Starts the first M, with `proc`. Returns an errno.
@@ -189,6 +191,8 @@ void hand_off(p& proc) noexcept;
 void keep_spare_m() noexcept;
 /// Whether there are more idle Ms than idle Ps and a spare. Certain under sched.lock.
 [[nodiscard]] bool too_many_idle_ms() noexcept;
+/// Calls `visit` with every M that has run. What they say is for the caller to judge: nothing stops meanwhile.
+void for_each_m(void (*visit)(m&, void*) noexcept, void* argument) noexcept;
 // Under sched.lock:
 /// Has the idle Ms find out whether they are too many.
 void review_idle_ms() noexcept;
@@ -239,14 +243,12 @@ enum class outlook : std::uint8_t {
     unknown,   ///< all is quiet, but a plain thread may do something: look again
 };
 /// Does not return if this is a deadlock. Not for those who hold sched.lock.
-[[nodiscard]] outlook look_for_deadlock(m& self) noexcept;
+[[nodiscard]] outlook look_for_deadlock() noexcept;
 /// Precondition: sched.lock is held. Whether the caller, who has just given its P up or gone on the idle list, is the
 /// last one and has to watch.
 [[nodiscard]] bool must_watch() noexcept;
 
 // --- panic.cpp
-/// Two lines for a report: who `item` is and what it does, and where it was started.
-void report_goroutine(const g& item) noexcept;
 void install_reports() noexcept;
 
 }  // namespace weft::rt

@@ -23,8 +23,10 @@ WEFT_NOINLINE void apply(g& item, const attr& attributes)
     item.stack_class = stack_class_of(size);
     if (attributes.pinned)
         item.flags |= g::pinned;
-    if (!attributes.name.empty())
-        item.extra = new g_extra{std::string(attributes.name)};
+    if (!attributes.name.empty()) {
+        item.extra = new g_extra{.name = std::string(attributes.name)};
+        item.extra->seen = {item.extra->name.data(), item.extra->name.size()};
+    }
 }
 
 /// What a goroutine is before its start. Throws as apply().

@@ -29,10 +29,25 @@ enum class wait_reason : std::uint8_t {
     io,        ///< the kernel
 };
 
+/// Set in g::why of a goroutine that was seen waiting (rt/dump.hpp); its next park takes it away.
+inline constexpr std::uint8_t seen_waiting = 0x80;
+[[nodiscard]] constexpr bool was_seen(wait_reason why) noexcept
+{
+    return (static_cast<std::uint8_t>(why) & seen_waiting) != 0;
+}
+[[nodiscard]] constexpr wait_reason mark_seen(wait_reason why) noexcept
+{
+    return static_cast<wait_reason>(static_cast<std::uint8_t>(why) | seen_waiting);
+}
+[[nodiscard]] constexpr wait_reason unmarked(wait_reason why) noexcept
+{
+    return static_cast<wait_reason>(static_cast<std::uint8_t>(why) & static_cast<std::uint8_t>(~seen_waiting));
+}
+
 /// Whether something that is neither a goroutine nor a thread of this process may end such a wait.
 [[nodiscard]] constexpr bool ends_from_outside(wait_reason why) noexcept
 {
-    return why == wait_reason::io;
+    return unmarked(why) == wait_reason::io;
 }
 
 /// Whether a goroutine of a bubble that waits like this waits for another one of the bubble, or for the bubble's clock.
@@ -40,13 +55,14 @@ enum class wait_reason : std::uint8_t {
 /// wait for must be theirs.
 [[nodiscard]] constexpr bool is_durable(wait_reason why) noexcept
 {
-    return why != wait_reason::none && why != wait_reason::bubble && why != wait_reason::io;
+    const wait_reason plain = unmarked(why);
+    return plain != wait_reason::none && plain != wait_reason::bubble && plain != wait_reason::io;
 }
 
 /// As reports have it.
 [[nodiscard]] constexpr const char* to_text(wait_reason why) noexcept
 {
-    switch (why) {
+    switch (unmarked(why)) {
         case wait_reason::none:
             break;
         case wait_reason::future:

@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "rt/sched.hpp"
+#include "rt/watch.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
@@ -42,6 +43,7 @@ void* m_main(void* argument) noexcept
     self.thread_id.store(sys::this_thread_id(), base::memory_order_relaxed);
     self.stole_at = 0;
     self.wasted_steals = 0;
+    self.detour = parks_are_watched() ? m::watched : 0;
     sys::precise_sleep();
     if (!sys::install_signal_stack())
         base::report("weft: no memory for a signal stack: a stack overflow on this thread will not be reported\n");
@@ -331,6 +333,38 @@ bool give_p_away(m& self) noexcept
         warn_of_threads(error);
     }
     return watches;
+}
+
+bool pass_p_on(m& self) noexcept
+{
+    p& proc = *self.proc;
+    disown_p(self, proc);
+    sched.lock.lock();
+    list_idle_p(proc, false);
+    p* const taken = take_idle_p(true);
+    sched.lock.unlock();
+    if (taken == nullptr) {  // it was beyond max_procs, and its work is in the global queue
+        sys::heavy_barrier();
+        if (any_work())
+            wake_one();
+        return true;
+    }
+    if (run_searcher(*taken) == 0)
+        return true;
+    sched.lock.lock();
+    p* const back = take_idle_p(true);
+    sched.lock.unlock();
+    if (back == nullptr)
+        return true;  // somebody else has it by now
+    own_p(self, *back);
+    self.spinning = true;
+    return false;
+}
+
+void for_each_m(void (*visit)(m&, void*) noexcept, void* argument) noexcept
+{
+    for (m* each = sched.all_ms.load(base::memory_order_acquire); each != nullptr; each = each->next_made)
+        visit(*each, argument);
 }
 
 void give_to_home(p& proc, g* item) noexcept

@@ -4,17 +4,21 @@
 #include <dlfcn.h>
 #include <unwind.h>
 
+#include <array>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <memory>
 
-#include "base/check.hpp"
 #include "weft/detail/config.hpp"
+#include "weft/detail/symbolise.hpp"
 
 namespace weft::sys {
 
 namespace {
 
 constexpr int max_frames = 64;
+constexpr int to_stderr = 2;
 
 struct walk {
     const void** addresses;
@@ -38,56 +42,119 @@ _Unwind_Reason_Code note_frame(_Unwind_Context* context, void* argument)
     return w.noted < w.most ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
-/// Inlined, so that the innermost frame is the caller's.
-WEFT_ALWAYS_INLINE int walk_stack(const void** addresses, int most, int skip) noexcept
+struct free_memory {
+    void operator()(char* text) const noexcept { std::free(text); }
+};
+
+/// A function's name as written in C++, as far as it is one.
+class readable {
+public:
+    explicit readable(const char* name) noexcept : name_(name)
+    {
+        int status = 0;
+        if (name != nullptr)
+            demangled_.reset(abi::__cxa_demangle(name, nullptr, nullptr, &status));
+    }
+    [[nodiscard]] const char* text() const noexcept { return demangled_ != nullptr ? demangled_.get() : name_; }
+
+private:
+    const char* name_;
+    std::unique_ptr<char, free_memory> demangled_;
+};
+
+/// An address's module, and its offset there.
+struct place {
+    const char* module = nullptr;
+    unsigned long offset = 0;
+    const char* function = nullptr;
+
+    explicit place(const void* address) noexcept
+    {
+        Dl_info info{};
+        if (dladdr(address, &info) == 0 || info.dli_fname == nullptr)
+            return;
+        module = info.dli_fname;
+        offset = static_cast<unsigned long>(reinterpret_cast<std::uintptr_t>(address) -
+                                            reinterpret_cast<std::uintptr_t>(info.dli_fbase));
+        function = info.dli_sname;
+    }
+};
+
+void print_plainly(base::printer& out, const char* prefix, const void* address) noexcept
 {
-    walk w{addresses, most, skip};
-    _Unwind_Backtrace(&note_frame, &w);
-    return w.noted;
+    const auto at = static_cast<unsigned long>(reinterpret_cast<std::uintptr_t>(address));
+    const place where(address);
+    const readable name(where.function);
+    if (where.module == nullptr)
+        out.print("%s0x%lx\n", prefix, at);
+    else if (name.text() == nullptr)
+        out.print("%s0x%lx (%.1000s+0x%lx)\n", prefix, at, where.module, where.offset);
+    else
+        out.print("%s0x%lx %.1000s (%.1000s+0x%lx)\n", prefix, at, name.text(), where.module, where.offset);
+}
+
+struct printing {
+    base::printer& out;
+    const char* prefix;
+    const void* address;
+    bool began = false;
+};
+
+void print_symbol(const weft_debug_symbol* symbol, void* argument) noexcept
+{
+    auto& p = *static_cast<printing*>(argument);
+    const readable name(symbol->function);
+    const char* const function = name.text() != nullptr ? name.text() : "??";
+    std::array<char, 1'024> line{};
+    if (symbol->file != nullptr)
+        (void)std::snprintf(line.data(), line.size(), " at %.900s:%d", symbol->file, symbol->line);
+    if (p.began) {
+        p.out.print("        inlined in %.1000s%s\n", function, line.data());
+        return;
+    }
+    p.began = true;
+    const place where(p.address);
+    p.out.print("%s0x%lx %.1000s%s", p.prefix, static_cast<unsigned long>(reinterpret_cast<std::uintptr_t>(p.address)),
+                function, line.data());
+    if (where.module != nullptr)
+        p.out.print(" (%.1000s+0x%lx)", where.module, where.offset);
+    p.out.print("\n");
 }
 
 }  // namespace
 
-void print_location(const char* prefix, const void* address) noexcept
+void print_location(base::printer& out, const char* prefix, const void* address, naming names) noexcept
 {
-    Dl_info info{};
-    const auto at = reinterpret_cast<std::uintptr_t>(address);
-    if (dladdr(address, &info) == 0 || info.dli_fname == nullptr) {
-        base::report("%s0x%lx\n", prefix, static_cast<unsigned long>(at));
-        return;
-    }
-    const auto offset = static_cast<unsigned long>(at - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
-    if (info.dli_sname == nullptr) {
-        base::report("%s0x%lx (%s+0x%lx)\n", prefix, static_cast<unsigned long>(at), info.dli_fname, offset);
-        return;
-    }
-    int status = 0;
-    char* const name = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
-    base::report("%s0x%lx %.1000s (%s+0x%lx)\n", prefix, static_cast<unsigned long>(at),
-                 name != nullptr ? name : info.dli_sname, info.dli_fname, offset);
-    std::free(name);
+    // Found at run time, so that it may come with LD_PRELOAD into a program that knows nothing of it.
+    static const auto symbolise = reinterpret_cast<weft_debug_symbolise_fn>(dlsym(RTLD_DEFAULT, WEFT_DEBUG_SYMBOLISE));
+    printing p{out, prefix, address};
+    if (names == naming::full && symbolise != nullptr)
+        symbolise(address, &print_symbol, &p);
+    if (!p.began)
+        print_plainly(out, prefix, address);
 }
 
-int note_backtrace(const void** addresses, int most, int skip) noexcept
+void print_origin(base::printer& out, const void* return_address, naming names) noexcept
 {
-    return walk_stack(addresses, most, skip);
+    const auto after = reinterpret_cast<std::uintptr_t>(return_address);
+    print_location(out, "  started at ", reinterpret_cast<const void*>(after - 1), names);
 }
 
-void print_noted(const void* const* addresses, int count) noexcept
+void print_frame(base::printer& out, unsigned number, const void* address, naming names) noexcept
 {
-    for (int n = 0; n < count; ++n) {
-        char prefix[16] = "    #";
-        prefix[5] = static_cast<char>('0' + n / 10);
-        prefix[6] = static_cast<char>('0' + n % 10);
-        prefix[7] = ' ';
-        print_location(prefix, addresses[n]);
-    }
+    std::array<char, 32> prefix{};
+    (void)std::snprintf(prefix.data(), prefix.size(), "    #%02u ", number);
+    print_location(out, prefix.data(), address, names);
 }
 
-void print_backtrace(int skip) noexcept
+void print_backtrace(int skip, naming names) noexcept
 {
     const void* addresses[max_frames];
-    print_noted(addresses, walk_stack(addresses, max_frames, skip));
+    walk w{addresses, max_frames, skip};
+    _Unwind_Backtrace(&note_frame, &w);
+    base::printer out(to_stderr);
+    for (int n = 0; n < w.noted; ++n)
+        print_frame(out, static_cast<unsigned>(n), addresses[n], names);
 }
 
 }  // namespace weft::sys

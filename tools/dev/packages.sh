@@ -1,7 +1,7 @@
 # Debian packages: which are missing, and how they get here.
 
 packages_build=(g++ cmake ninja-build)
-packages_examples=("${packages_build[@]}" libcli11-dev nlohmann-json3-dev libfmt-dev)
+packages_examples=("${packages_build[@]}" pkgconf libdw-dev libcli11-dev nlohmann-json3-dev libfmt-dev)
 packages_test=("${packages_examples[@]}" libgtest-dev python3 pkgconf valgrind)
 packages_format=(clang-format-19)
 packages_clang=(clang-19 libclang-rt-19-dev)
@@ -24,6 +24,7 @@ have_package() {
         golang-go) command -v go || test -x /usr/local/go/bin/go ;;
         libcli11-dev) test -e /usr/include/CLI/CLI.hpp ;;
         nlohmann-json3-dev) test -e /usr/include/nlohmann/json.hpp ;;
+        libdw-dev) test -e /usr/include/elfutils/libdwfl.h ;;
         libfmt-dev) test -e /usr/include/fmt/format.h ;;
         libbenchmark-dev) test -e /usr/include/benchmark/benchmark.h ;;
         libgtest-dev) test -e /usr/include/gtest/gtest.h -a -e /usr/src/googletest/CMakeLists.txt ;;

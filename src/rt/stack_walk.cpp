@@ -1,0 +1,90 @@
+#include "rt/stack_walk.hpp"
+
+#include "rt/sched.hpp"
+#include "rt/stack.hpp"
+#include "sys/backtrace.hpp"
+
+namespace weft::rt {
+
+namespace {
+
+using noted_frames = std::array<sys::stack_frame, goroutine_stack::most + 8>;
+
+/// `frames` without the innermost ones that a parked goroutine has in any case, and without the outermost ones.
+void keep(std::span<const sys::stack_frame> frames, sys::walk_end end, goroutine_stack& out) noexcept
+{
+    while (!frames.empty() && is_inner_function(frames.front().function))
+        frames = frames.subspan(1);
+    if (end == sys::walk_end::complete && !frames.empty())
+        frames = frames.first(frames.size() - 1);  // the first frame of every stack
+    while (!frames.empty() && is_inner_function(frames.back().function))
+        frames = frames.first(frames.size() - 1);
+    if (frames.size() > goroutine_stack::most) {
+        frames = frames.first(goroutine_stack::most);
+        end = sys::walk_end::full;
+    }
+    out.count = frames.size();
+    out.end = end;
+    for (std::size_t i = 0; i < frames.size(); ++i)
+        out.pcs[i] = frames[i].pc;
+}
+
+}  // namespace
+
+sys::stack_piece stack_place::piece() const noexcept
+{
+    const char* const low = top - stack_bytes(stack_class) + stack_guard_bytes(stack_class);
+    return sys::stack_piece::in_place(low, top);
+}
+
+void walk_saved(const sys::context& saved, const stack_place& at, goroutine_stack& out, sys::row_cache* cache) noexcept
+{
+    sys::stack_piece piece = at.piece();
+    const auto sp = reinterpret_cast<std::uintptr_t>(saved.sp);
+    out.count = 0;
+    out.end = sys::walk_end::lost;
+    if (sp < piece.low || sp >= piece.high)
+        return;
+    piece.bytes += sp - piece.low;  // what lies below may never have been touched, and need not be now
+    piece.low = sp;
+    noted_frames noted;
+    const sys::walked w = sys::walk_stack(sys::registers_of(saved), {&piece, 1}, noted, cache);
+    keep(std::span(noted).first(w.count), w.end, out);
+}
+
+void walk_running(const sys::register_set& from, const stack_place& at, goroutine_stack& out,
+                  const void* outside_of) noexcept
+{
+    const sys::stack_piece piece = at.piece();
+    out.count = 0;
+    out.end = sys::walk_end::lost;
+    if (from.sp() < piece.low || from.sp() >= piece.high)
+        return;
+    noted_frames noted;
+    const sys::walked w = sys::walk_stack(from, {&piece, 1}, noted);
+    std::span<const sys::stack_frame> frames = std::span(noted).first(w.count);
+    for (std::size_t i = 0; outside_of != nullptr && i < frames.size(); ++i) {
+        if (frames[i].function == outside_of) {
+            frames = frames.subspan(i + 1);
+            break;
+        }
+    }
+    keep(frames, w.end, out);
+}
+
+void print_stack(base::printer& out, std::span<const void* const> pcs, sys::walk_end end) noexcept
+{
+    if (pcs.empty()) {
+        out.print("  stack: unknown\n");
+        return;
+    }
+    out.print("  stack:\n");
+    for (std::size_t i = 0; i < pcs.size(); ++i)
+        sys::print_frame(out, static_cast<unsigned>(i), pcs[i]);
+    if (end == sys::walk_end::full)
+        out.print("    and more\n");
+    else if (end == sys::walk_end::lost)
+        out.print("    (the frames beyond this one were not found)\n");
+}
+
+}  // namespace weft::rt
