@@ -105,6 +105,10 @@ public:
         }
         /// Parks until something may have happened: 0 or an errno.
         [[nodiscard]] int wait() const noexcept { return fd_.desc_->wait(side_); }
+        /// The same, for `time` ns at most: 0 too when they are over.
+        [[nodiscard]] int wait_for(std::int64_t time) const noexcept { return fd_.desc_->wait_for(side_, time); }
+        /// Forgets what has happened: the caller is about to look.
+        void look() const noexcept { fd_.desc_->look(side_); }
         /// Sleeps for `time` ns, unless the deadline passes or close() comes first: 0 or that errno.
         [[nodiscard]] int pause(std::int64_t time) const noexcept { return fd_.desc_->pause(side_, time); }
 
