@@ -95,7 +95,10 @@ bool rejoin(m& self) noexcept
 {
     if (sched.stopping.load(base::memory_order_relaxed))
         stop_here();
-    return take_any_p(self) || sleep_without_p(self);
+    if (take_any_p(self))
+        return true;
+    self.proc = nullptr;
+    return sleep_without_p(self);
 }
 
 }  // namespace weft::rt

@@ -6,12 +6,14 @@
 //     and another P is idle, sysmon sees to it that it is stolen.
 //   - A P whose goroutine has made no scheduling decision for a slice, or is in blocking(), while others wait and no
 //     other P is idle, is taken away and handed to another M: docs/design/retake.md. It keeps a spare M ready for that.
+//   - Descriptors are polled when nobody else has done so for long.
 //
 // How long it sleeps between looks: 20 us after it was poked by a blocking() that keeps others waiting, for a
 // millisecond or so; 50 us to 1 ms while some Ps are busy and some are idle; a quarter of a slice while all are busy;
 // for good while none is.
 #include <algorithm>
 
+#include "rt/netpoll.hpp"
 #include "rt/retake.hpp"
 #include "rt/sched.hpp"
 #include "sys/barrier.hpp"
@@ -142,6 +144,20 @@ void take_spins_back() noexcept
         wake_one();
 }
 
+/// When all Ps are busy, and do not poll; or when the timekeeper was needed to run what it has found.
+void look_after_io(bool some_idle) noexcept
+{
+    constexpr std::int64_t too_long = 10'000'000;  // ns
+    if (some_idle)
+        appoint_timekeeper();
+    if (!netpoll::in_use())
+        return;
+    g_list woken;
+    netpoll::poll_after(sys::monotonic_now(), some_idle ? 0 : too_long, false, woken);
+    if (!woken.empty())
+        hand_in(nullptr, nullptr, woken);
+}
+
 /// How many Ps are busy. Retired ones that still run count as well.
 std::uint32_t busy() noexcept
 {
@@ -200,6 +216,7 @@ void* sysmon_main(void*) noexcept
         take_spins_back();
         if (busy() == 0)
             sleep_while_idle(watching);
+        look_after_io(sched.idle.read().idle != 0);
         if (sleep_for_a_while(watching.look()))
             watching.poked();
     }

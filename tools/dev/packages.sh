@@ -1,8 +1,9 @@
 # Debian packages: which are missing, and how they get here.
 
 packages_build=(g++ cmake ninja-build)
+packages_net=(libc-ares-dev pkgconf)
 packages_examples=("${packages_build[@]}" pkgconf libdw-dev libcli11-dev nlohmann-json3-dev libfmt-dev)
-packages_test=("${packages_examples[@]}" libgtest-dev python3 pkgconf valgrind)
+packages_test=("${packages_examples[@]}" "${packages_net[@]}" libgtest-dev python3 valgrind)
 packages_format=(clang-format-19)
 packages_clang=(clang-19 libclang-rt-19-dev)
 packages_lint=("${packages_build[@]}" python3 "${packages_format[@]}" "${packages_clang[@]}" clang-tidy-19 libgtest-dev)
@@ -27,6 +28,7 @@ have_package() {
         libdw-dev) test -e /usr/include/elfutils/libdwfl.h ;;
         libfmt-dev) test -e /usr/include/fmt/format.h ;;
         libbenchmark-dev) test -e /usr/include/benchmark/benchmark.h ;;
+        libc-ares-dev) test -e /usr/include/ares.h ;;
         libgtest-dev) test -e /usr/include/gtest/gtest.h -a -e /usr/src/googletest/CMakeLists.txt ;;
         libclang-rt-19-dev) compgen -G '/usr/lib/llvm-19/lib/clang/*/lib/linux/libclang_rt.tsan*.a' ;;
         *) command -v "$1" ;;
