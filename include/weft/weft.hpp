@@ -4,6 +4,7 @@
 #include "weft/chan.hpp"
 #include "weft/clock.hpp"
 #include "weft/context.hpp"
+#include "weft/fs.hpp"
 #include "weft/future.hpp"
 #include "weft/go.hpp"
 #include "weft/group.hpp"
