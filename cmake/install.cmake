@@ -9,6 +9,8 @@ if(WEFT_BUILD_SHARED)
     set_target_properties(weft_shared PROPERTIES EXPORT_NAME shared)
 endif()
 
+list(APPEND libraries ${WEFT_EDGES})
+
 install(TARGETS ${libraries} EXPORT weftTargets)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/weft" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT weftTargets NAMESPACE weft:: DESTINATION "${package_dir}")
