@@ -239,6 +239,9 @@ public:
     }
     std::size_t write(std::span<const std::byte> from, std::error_code& ec) { return all_->engine.write(from, ec); }
 
+    std::size_t write(std::string_view from) { return write(std::as_bytes(std::span(from))); }
+    std::size_t write(std::string_view from, std::error_code& ec) { return write(std::as_bytes(std::span(from)), ec); }
+
     /// Says goodbye: the peer's read() returns 0. Reading goes on (half-close; TLS 1.2 peers may end both directions).
     void shutdown_write()
     {
