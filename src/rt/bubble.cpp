@@ -227,7 +227,7 @@ void bubble::hand_over(m* self, handing& out) noexcept
             out.runnable.push_back(owner);
         }
     }
-    if (here == nullptr)
+    if (here == nullptr || here->proc == nullptr)  // a plain thread, or the timekeeper, which has no P
         sched.global.push(out.runnable);
     else
         while (g* const item = out.runnable.pop_front())

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/cpu.hpp"
+#include "rt/netpoll.hpp"
 #include "rt/sched.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
@@ -93,6 +94,19 @@ bool fire_all_timers(m& self, std::int64_t now) noexcept
     return any;
 }
 
+/// Looks at the descriptors, unless somebody waits for them. True: something became runnable.
+bool poll_now(m& self, std::int64_t now) noexcept
+{
+    if (!netpoll::in_use())
+        return false;
+    g_list woken;
+    netpoll::poll_after(now, 0, false, woken);
+    if (woken.empty())
+        return false;
+    hand_in(&self, self.proc, woken);
+    return true;
+}
+
 /// F: the M has found work and stops looking for it; whoever has skipped a wake-up because of us is made good for.
 void found(m& self) noexcept
 {
@@ -120,6 +134,41 @@ bool take_p_back(m& self) noexcept
     return true;
 }
 
+/// The timekeeper's sleep where descriptors are watched: netpoll.md, N. What it finds it runs, if there is a P for it.
+void sleep_in_poller(m& self, std::int64_t until) noexcept
+{
+    std::uint32_t seen = m::asleep;
+    if (!self.note.compare_exchange_strong(seen, m::polling, base::memory_order_acq_rel, base::memory_order_relaxed))
+        return;
+    g_list woken;
+    netpoll::poll(until, woken);
+    seen = m::polling;
+    (void)self.note.compare_exchange_strong(seen, m::asleep, base::memory_order_acq_rel, base::memory_order_relaxed);
+    if (woken.empty())
+        return;
+    sched.lock.lock();
+    const bool back = self.listed && take_p_back(self);
+    if (back)
+        self.note.store(m::awake, base::memory_order_relaxed);  // by itself
+    else if (self.listed)
+        resign_timekeeper();
+    sched.lock.unlock();
+    hand_in(&self, back ? self.proc : nullptr, woken);
+}
+
+/// Sleeps while the M's note says so. False: `until` has passed.
+bool doze(m& self, std::int64_t until) noexcept
+{
+    if (netpoll::in_use() && sched.timekeeper.load(base::memory_order_relaxed) == &self) {
+        sleep_in_poller(self, until);
+        return until == never || sys::monotonic_now() < until;
+    }
+    if (until != never)
+        return sys::futex_wait_until(self.note, m::asleep, until);
+    sys::futex_wait(self.note, m::asleep);
+    return true;
+}
+
 /// How an M sleeps when nothing says until when: without a limit, or, as the one that watches for a deadlock, looking
 /// at times; docs/design/deadlock.md.
 class watch {
@@ -130,10 +179,10 @@ public:
     void sleep(m& self) noexcept
     {
         if (nap_ == 0) {
-            sys::futex_wait(self.note, m::asleep);
+            (void)doze(self, never);
             return;
         }
-        if (sys::futex_wait_until(self.note, m::asleep, sys::monotonic_now() + nap_))
+        if (doze(self, sys::monotonic_now() + nap_))
             return;
         nap_ = look_for_deadlock(self) == outlook::unknown ? std::min(nap_ * 2, longest) : 0;
     }
@@ -167,17 +216,15 @@ void sleep_until_given(m& self, watch& watching) noexcept
         sched.keeper_until.store(until, base::memory_order_relaxed);
         if (until == never)
             watching.sleep(self);
-        else if (until <= sys::monotonic_now() || !sys::futex_wait_until(self.note, m::asleep, until)) {
+        else if (until <= sys::monotonic_now() || !doze(self, until)) {
             sched.lock.lock();
             if (self.listed && take_p_back(self)) {
                 sched.lock.unlock();
                 return;
             }
+            if (self.listed)
+                resign_timekeeper();
             sched.lock.unlock();
-            // Every P is busy, and looks after timers itself (next_fair). Those that do not, for a while, sysmon
-            // reports; do not spin meanwhile.
-            if (self.note.load(base::memory_order_acquire) == m::asleep)
-                sys::futex_wait_until(self.note, m::asleep, sys::monotonic_now() + 1'000'000);
         }
     }
 }
@@ -306,6 +353,8 @@ g* find_runnable(m& self) noexcept
             const std::int64_t now = sys::monotonic_now();
             judge_steal(self, now);
             if (fire_all_timers(self, now))
+                item = next_local(proc);
+            if (item == nullptr && poll_now(self, now))
                 item = next_local(proc);
             if (item == nullptr)
                 item = look_elsewhere(self, now);

@@ -57,9 +57,10 @@ struct alignas(base::cache_line) m {
     bool listed = false;  ///< on the idle list
 
     enum : std::uint32_t {
-        asleep = 0,  ///< or about to sleep
-        awake = 1,   ///< has been given a P
-        look = 2,    ///< an earlier timer was armed
+        asleep = 0,   ///< or about to sleep
+        awake = 1,    ///< has been given a P
+        look = 2,     ///< an earlier timer was armed
+        polling = 3,  ///< asleep, but in netpoll::poll(), which interrupt() ends
     };
     alignas(base::cache_line) base::atomic<std::uint32_t> note{asleep};  ///< futex word
 };

@@ -15,6 +15,7 @@
 #include "rt/g.hpp"
 #include "rt/late_timer.hpp"
 #include "rt/m.hpp"
+#include "rt/netpoll.hpp"
 #include "rt/section.hpp"
 #include "rt/sema.hpp"
 #include "rt/sema_wait.hpp"

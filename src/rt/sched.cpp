@@ -152,6 +152,16 @@ void end_slice(p& proc, std::int64_t now) noexcept
     }
 }
 
+/// Descriptors get their turn beside a P's own work. By time, since decisions may be quick against a system call.
+void poll_beside(p& proc, std::int64_t now) noexcept
+{
+    constexpr std::int64_t period = 50'000;  // ns: about 1 % of the time
+    g_list woken;
+    netpoll::poll_after(now, period, true, woken);
+    if (!woken.empty())
+        hand_in(this_m(), &proc, woken);
+}
+
 /// The shared queues, the timers and a change of max_procs get their turn beside a P's own work.
 WEFT_NOINLINE g* next_fair(p& proc) noexcept
 {
@@ -164,6 +174,8 @@ WEFT_NOINLINE g* next_fair(p& proc) noexcept
     proc.fair_at = now;
     fire_timers(proc, proc.timers, now);
     // One other P's timers as well: it may be retired, or run something long.
+    if (netpoll::in_use()) [[unlikely]]
+        poll_beside(proc, now);
     const std::uint64_t turn = proc.tick.load(base::memory_order_relaxed) / fairness_period;
     const std::uint32_t other = static_cast<std::uint32_t>(turn % sched.made.load(base::memory_order_acquire));
     fire_timers(proc, sched.at(other).timers, now);
@@ -322,12 +334,15 @@ void block_thread(const g* self) noexcept
 
 void park_thread(g* self, commit_fn commit, void* argument, wait_reason why) noexcept
 {
-    self->why.store(why, base::memory_order_relaxed);
+    // One that waits for the outside may go on at any time, as one with a deadline: it is not counted.
+    const bool outside = ends_from_outside(why);
+    self->why.store(outside ? wait_reason::none : why, base::memory_order_relaxed);
     if (!park_thread_commit(self, commit, argument)) {
         self->why.store(wait_reason::none, base::memory_order_relaxed);
         return;
     }
-    sched.thread_parks.fetch_add(1, base::memory_order_seq_cst);
+    if (!outside)
+        sched.thread_parks.fetch_add(1, base::memory_order_seq_cst);
     while (!thread_was_readied(self))
         block_thread(self);
     thread_resumed(self);
@@ -510,6 +525,25 @@ bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept
     if (any)
         wake_if_needed();
     return any;
+}
+
+void hand_in(m* self, p* proc, g_list& woken) noexcept
+{
+    g_list shared;
+    while (g* const item = woken.pop_front()) {
+        if ((item->flags & g::special) != 0) [[unlikely]] {
+            ready_special(self, item);
+            continue;
+        }
+        item->move_to(g_state::waiting, g_state::runnable);
+        if (proc != nullptr)
+            push_ready(*proc, item);
+        else
+            shared.push_back(item);
+    }
+    if (!shared.empty())
+        sched.global.push(shared);
+    wake_if_needed();
 }
 
 void ready_inside(m& self, g* item) noexcept

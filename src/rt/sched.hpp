@@ -120,6 +120,9 @@ WEFT_ALWAYS_INLINE void drop_inside(m& self, g* item) noexcept
 void switch_out(m& self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
 /// ready() of a plain thread.
 void ready_thread(g* self) noexcept;
+/// Makes what the poller has found runnable: on `proc`, which belongs to `self`, or for all (null `proc`). `self` is
+/// null on a plain thread, else inside a section.
+void hand_in(m* self, p* proc, g_list& woken) noexcept;
 /// Where `owner`, which runs, has its timers.
 [[nodiscard]] timer_heap& timers_of(g& owner) noexcept;
 /// The loop of an M on g0. Never returns.
@@ -157,6 +160,13 @@ WEFT_ALWAYS_INLINE void wake_if_needed() noexcept
 }
 /// After a timer was armed: the timekeeper must look again if it would sleep past `when`.
 void wake_timekeeper(std::int64_t when) noexcept;
+/// The timekeeper is to look again at what it waits for.
+void poke_timekeeper() noexcept;
+/// Under sched.lock, when no P is idle: the timekeeper, which could not get one, is it no longer. Busy Ps look at
+/// timers and descriptors themselves, and the next M that goes idle keeps time.
+void resign_timekeeper() noexcept;
+/// Where Ms sleep and none keeps time, one does from now on.
+void appoint_timekeeper() noexcept;
 /// `self` will wait for its locked goroutine: its P goes to another M if one is needed, else to the idle list. True: it
 /// must watch (must_watch()).
 bool give_p_away(m& self) noexcept;

@@ -4,6 +4,7 @@
 // nobody: nearly always its maker parks within a microsecond, and waking an M costs more than that. When its maker
 // does not park, and another P is idle, sysmon sees to it that it is stolen.
 // It sleeps 50 us to 1 ms between looks while some Ps are busy and some are idle, and for good while none is busy.
+#include "rt/netpoll.hpp"
 #include "rt/sched.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
@@ -56,6 +57,20 @@ void take_spins_back() noexcept
         wake_one();
 }
 
+/// When all Ps are busy, and do not poll; or when the timekeeper was needed to run what it has found.
+void look_after_io(bool some_idle) noexcept
+{
+    constexpr std::int64_t too_long = 10'000'000;  // ns
+    if (some_idle)
+        appoint_timekeeper();
+    if (!netpoll::in_use())
+        return;
+    g_list woken;
+    netpoll::poll_after(sys::monotonic_now(), some_idle ? 0 : too_long, false, woken);
+    if (!woken.empty())
+        hand_in(nullptr, nullptr, woken);
+}
+
 /// How many Ps are busy. Retired ones that still run count as well.
 std::uint32_t busy() noexcept
 {
@@ -83,6 +98,7 @@ void* sysmon_main(void*) noexcept
             nap = shortest_nap;
         }
         const bool some_idle = sched.idle.read().idle != 0;
+        look_after_io(some_idle);
         nap = look(ticks) ? shortest_nap : nap * 2 < longest_nap ? nap * 2 : longest_nap;
         sys::futex_wait_until(deep_sleep, 0, sys::monotonic_now() + (some_idle ? nap : nothing_to_do_nap));
     }

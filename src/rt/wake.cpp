@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/check.hpp"
+#include "rt/netpoll.hpp"
 #include "rt/sched.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
@@ -67,8 +68,25 @@ int start_m(p& proc) noexcept
 /// Wakes `to`, which has everything it needs.
 void wake_m(m& to) noexcept
 {
-    to.note.store(m::awake, base::memory_order_release);
-    sys::futex_wake(&to.note, 1);
+    if (to.note.exchange(m::awake, base::memory_order_acq_rel) == m::polling)
+        netpoll::interrupt();
+    else
+        sys::futex_wake(&to.note, 1);
+}
+
+/// Precondition: sched.lock is held.
+void poke(m& keeper) noexcept
+{
+    std::uint32_t seen = keeper.note.load(base::memory_order_relaxed);
+    while (seen == m::asleep || seen == m::polling) {
+        if (!keeper.note.compare_exchange_weak(seen, m::look, base::memory_order_acq_rel, base::memory_order_relaxed))
+            continue;
+        if (seen == m::polling)
+            netpoll::interrupt();
+        else
+            sys::futex_wake(&keeper.note, 1);
+        return;
+    }
 }
 
 /// An idle M, off the list; the timekeeper only when there is no other. Precondition: sched.lock is held.
@@ -160,10 +178,8 @@ void unlist_idle_m(m& self) noexcept
     self.previous_idle = nullptr;
     self.listed = false;
     --sched.idle_ms;
-    if (sched.timekeeper.load(base::memory_order_relaxed) == &self) {
-        sched.timekeeper.store(nullptr, base::memory_order_relaxed);
-        sched.keeper_until.store(0, base::memory_order_relaxed);
-    }
+    if (sched.timekeeper.load(base::memory_order_relaxed) == &self)
+        resign_timekeeper();
 }
 
 void wake_one() noexcept
@@ -238,12 +254,33 @@ void wake_timekeeper(std::int64_t when) noexcept
     base::light_barrier();  // pairs with K2 in find.cpp
     if (when >= sched.keeper_until.load(base::memory_order_relaxed))
         return;  // also when nobody keeps time: 0
+    poke_timekeeper();
+}
+
+void poke_timekeeper() noexcept
+{
     sched.lock.lock();
-    m* const keeper = sched.timekeeper.load(base::memory_order_relaxed);
-    std::uint32_t seen = m::asleep;
-    if (keeper != nullptr &&
-        keeper->note.compare_exchange_strong(seen, m::look, base::memory_order_acq_rel, base::memory_order_relaxed))
-        sys::futex_wake(&keeper->note, 1);
+    if (m* const keeper = sched.timekeeper.load(base::memory_order_relaxed); keeper != nullptr)
+        poke(*keeper);
+    sched.lock.unlock();
+}
+
+void resign_timekeeper() noexcept
+{
+    sched.timekeeper.store(nullptr, base::memory_order_relaxed);
+    sched.keeper_until.store(0, base::memory_order_relaxed);
+}
+
+void appoint_timekeeper() noexcept
+{
+    if (sched.timekeeper.load(base::memory_order_relaxed) != nullptr)
+        return;
+    sched.lock.lock();
+    if (m* const next = sched.idle_last;
+        next != nullptr && sched.timekeeper.load(base::memory_order_relaxed) == nullptr) {
+        sched.timekeeper.store(next, base::memory_order_relaxed);
+        poke(*next);
+    }
     sched.lock.unlock();
 }
 

@@ -1,0 +1,263 @@
+#include "io/fd.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+#include "sys/io.hpp"
+#include "sys/poll.hpp"
+#include "sys/socket.hpp"
+
+namespace weft::io {
+
+namespace {
+
+constexpr unsigned read_side = 0;
+constexpr unsigned write_side = 1;
+constexpr unsigned closing = 2;  ///< the queue of close()
+
+constexpr std::size_t write_parts = 16;  ///< of a writev() in one system call: 256 bytes of the stack
+
+/// What a system call has said, on top of what was done before.
+void add(outcome& o, ssize_t n) noexcept
+{
+    if (n < 0)
+        o.error = static_cast<int>(-n);
+    else
+        o.count += static_cast<std::size_t>(n);
+}
+
+}  // namespace
+
+std::unique_ptr<fd> fd::take(int number, kind what) noexcept
+{
+    rt::poll_desc* const desc = rt::netpoll::open(number);
+    if (desc == nullptr) {
+        sys::close_descriptor(number);
+        return nullptr;
+    }
+    fd* const made = new (std::nothrow) fd(number, *desc, what);
+    if (made == nullptr) {
+        rt::netpoll::close(*desc);
+        sys::close_descriptor(number);
+    }
+    return std::unique_ptr<fd>(made);
+}
+
+fd::~fd()
+{
+    close();
+}
+
+int fd::begin(poll_side s) noexcept
+{
+    const auto side = static_cast<unsigned>(s);
+    switch (word_.begin(side)) {
+        case fd_word::turn::closed:
+            return ECANCELED;
+        case fd_word::turn::busy:
+            if (const int error = begin_slow(side); error != 0)
+                return error;
+            if (word_.is_closed()) {  // handed on while close() was at it
+                end(s);
+                return ECANCELED;
+            }
+            break;
+        case fd_word::turn::mine:
+            break;
+    }
+    return desc_->expired(s) ? ETIMEDOUT : 0;
+}
+
+int fd::begin_slow(unsigned side) noexcept
+{
+    rt::sema_waiter me;
+    try {
+        me.who = rt::current();
+    } catch (...) {
+        return ENOMEM;  // a plain thread, without what would stand for it
+    }
+    me.key = key(side);
+    rt::sema_bucket& bucket = rt::sema_bucket::of(me.key);
+    bucket.lock();
+    const fd_word::turn got = word_.begin_or_queue(side);
+    if (got != fd_word::turn::busy) {
+        bucket.unlock();
+        return got == fd_word::turn::mine ? 0 : ECANCELED;
+    }
+    bucket.push_back(me);
+    (void)rt::sema_wait(bucket, me, {}, rt::wait_reason::io);
+    return me.granted ? 0 : ECANCELED;
+}
+
+void fd::end(poll_side s) noexcept
+{
+    const auto side = static_cast<unsigned>(s);
+    for (;;) {
+        switch (word_.end(side)) {
+            case fd_word::rest::none:
+                return;
+            case fd_word::rest::was_last:
+                release();
+                return;
+            case fd_word::rest::hand_on:
+                rt::sema_bucket& bucket = rt::sema_bucket::of(key(side));
+                bucket.lock();
+                rt::sema_waiter* const next = bucket.pop_front(key(side));
+                if (next == nullptr) {
+                    word_.forget_queue(side);
+                    bucket.unlock();
+                    break;
+                }
+                if (bucket.front(key(side)) == nullptr)
+                    word_.forget_queue(side);
+                next->granted = true;
+                rt::g* const who = next->who;
+                (void)next->grant();
+                bucket.unlock();
+                rt::ready(who);
+                return;
+        }
+    }
+}
+
+void fd::send_away(unsigned side) noexcept
+{
+    rt::g_list woken;
+    rt::sema_bucket& bucket = rt::sema_bucket::of(key(side));
+    bucket.lock();
+    while (rt::sema_waiter* const w = bucket.pop_front(key(side))) {
+        rt::g* const who = w->who;
+        (void)w->grant();
+        woken.push_back(who);
+    }
+    if (side != closing)
+        word_.forget_queue(side);
+    bucket.unlock();
+    rt::ready(woken);
+}
+
+bool fd::close() noexcept
+{
+    if (!word_.close())
+        return false;
+    desc_->evict();
+    send_away(read_side);
+    send_away(write_side);
+    if (word_.end_use()) {
+        release();
+        return true;
+    }
+    // The last call is about to release it. One that waits here is not seen by release() unless it queued before.
+    rt::sema_bucket& bucket = rt::sema_bucket::of(key(closing));
+    rt::sema_waiter me;
+    me.key = key(closing);
+    try {
+        me.who = rt::current();
+    } catch (...) {
+        while (released_.load(base::memory_order_acquire) == 0)
+            rt::yield();
+        return true;
+    }
+    bucket.lock();
+    if (released_.load(base::memory_order_relaxed) != 0) {
+        bucket.unlock();
+        return true;
+    }
+    bucket.push_back(me);
+    (void)rt::sema_wait(bucket, me, {}, rt::wait_reason::io);
+    return true;
+}
+
+void fd::release() noexcept
+{
+    rt::netpoll::close(*desc_);
+    sys::close_descriptor(number_);
+    // Under the lock: afterwards close() may return, and this object be gone.
+    rt::sema_bucket& bucket = rt::sema_bucket::of(key(closing));
+    bucket.lock();
+    released_.store(1, base::memory_order_release);
+    rt::sema_waiter* const w = bucket.pop_front(key(closing));
+    rt::g* const who = w != nullptr ? w->who : nullptr;
+    if (w != nullptr)
+        (void)w->grant();
+    bucket.unlock();
+    if (who != nullptr)
+        rt::ready(who);
+}
+
+ssize_t fd::read_once(int number, std::span<std::byte> to) const noexcept
+{
+    return socket_ ? sys::recv_some(number, to.data(), to.size()) : sys::read_some(number, to.data(), to.size());
+}
+
+outcome fd::write_all(std::span<const std::byte> from) noexcept
+{
+    const turn mine(*this, poll_side::write);
+    outcome o{0, mine.error()};
+    while (o.error == 0 && o.count < from.size()) {
+        const auto rest = from.subspan(o.count);
+        const ssize_t n = mine.until_done(
+            [&](int number)
+            {
+                return socket_ ? sys::send_some(number, rest.data(), rest.size())
+                               : sys::write_some(number, rest.data(), rest.size());
+            });
+        add(o, n);
+    }
+    return o;
+}
+
+outcome fd::write_all(std::span<const std::span<const std::byte>> parts) noexcept
+{
+    const turn mine(*this, poll_side::write);
+    outcome o{0, mine.error()};
+    std::size_t done = 0;  // of the first part
+    while (o.error == 0) {
+        while (!parts.empty() && done == parts.front().size()) {
+            parts = parts.subspan(1);
+            done = 0;
+        }
+        if (parts.empty())
+            break;
+        iovec vectors[write_parts];
+        const std::size_t n = std::min(parts.size(), write_parts);
+        for (std::size_t i = 0; i < n; ++i) {
+            const std::size_t skip = i == 0 ? done : 0;
+            vectors[i] = {const_cast<std::byte*>(parts[i].data()) + skip, parts[i].size() - skip};
+        }
+        const ssize_t written = mine.until_done([&](int number) { return write_once(number, vectors, n); });
+        add(o, written);
+        for (std::size_t left = written > 0 ? static_cast<std::size_t>(written) : 0; left > 0;) {
+            const std::size_t here = std::min(left, parts.front().size() - done);
+            done += here;
+            left -= here;
+            if (done == parts.front().size()) {
+                parts = parts.subspan(1);
+                done = 0;
+            }
+        }
+    }
+    return o;
+}
+
+ssize_t fd::write_once(int number, iovec* vectors, std::size_t n) const noexcept
+{
+    if (!socket_)
+        return sys::writev_some(number, vectors, static_cast<int>(n));
+    msghdr message{};
+    message.msg_iov = vectors;
+    message.msg_iovlen = n;
+    return sys::send_message(number, &message);
+}
+
+void fd::set_deadline(poll_side s, std::int64_t when) noexcept
+{
+    if (!word_.use())
+        return;
+    desc_->set_deadline(s, when);
+    if (word_.end_use())
+        release();
+}
+
+}  // namespace weft::io

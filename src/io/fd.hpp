@@ -1,0 +1,156 @@
+// fd: an open descriptor that goroutines and threads share. docs/design/netpoll.md, "Closing".
+//
+// A call has a direction, or only uses the descriptor, for as long as it runs, waiting included. One reads and one
+// writes at a time; others of the direction queue, first come, first served. close() wakes all of them; the number is
+// given back to the kernel when the last call has ended, so none of them can meet another file under it.
+#pragma once
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "io/fd_word.hpp"
+#include "rt/rt.hpp"
+
+namespace weft::io {
+
+using rt::poll_side;
+
+/// What a call has come to: how much, or an errno. Both: so much, and then the error.
+struct outcome {
+    std::size_t count = 0;
+    int error = 0;
+};
+
+class fd {
+public:
+    enum class kind : std::uint8_t {
+        file,    ///< a pipe, a terminal, an eventfd, ...
+        socket,  ///< any socket
+        tcp,     ///< a read that returns less than it was asked for has taken all there was
+    };
+    /// Takes `number` over, which is non-blocking. Null: no memory; `number` is then closed.
+    [[nodiscard]] static std::unique_ptr<fd> take(int number, kind what) noexcept;
+    fd(const fd&) = delete;
+    fd& operator=(const fd&) = delete;
+    /// Closes. No other call may begin any more; those that run are woken and waited for.
+    ~fd();
+
+    /// Wakes every call that waits, which then fails with ECANCELED, as do all later ones. Returns when all have ended
+    /// and the number is the kernel's again. False: closed already.
+    bool close() noexcept;
+    [[nodiscard]] bool closed() const noexcept { return word_.is_closed(); }
+
+    /// The number, for calls between use() and its end, or while nobody can close.
+    [[nodiscard]] int number() const noexcept { return number_; }
+
+    /// Absolute, in ns of weft::clock; rt::never: none. Goes for calls that wait as well.
+    void set_deadline(poll_side s, std::int64_t when) noexcept;
+
+    /// `attempt()` with the number usable: its result; -ECANCELED when closed.
+    template <class Attempt>
+    auto with_number(Attempt&& attempt) noexcept
+    {
+        if (!word_.use())
+            return static_cast<decltype(attempt(0))>(-ECANCELED);
+        const auto result = attempt(number_);
+        if (word_.end_use())
+            release();
+        return result;
+    }
+
+    /// Has a direction of `f` for a scope.
+    class turn {
+    public:
+        turn(fd& f, poll_side s) noexcept : fd_(f), side_(s), error_(f.begin(s)) {}
+        turn(const turn&) = delete;
+        turn& operator=(const turn&) = delete;
+        ~turn()
+        {
+            if (error_ == 0 || error_ == ETIMEDOUT)
+                fd_.end(side_);
+        }
+        /// 0; ETIMEDOUT: the deadline has passed; ECANCELED: closed; ENOMEM.
+        [[nodiscard]] int error() const noexcept { return error_; }
+
+        /// `attempt(number)`, which returns a count or a negative errno, until it does not say EAGAIN; waits in
+        /// between. A count, or a negative errno.
+        template <class Attempt>
+        ssize_t until_done(Attempt&& attempt) const noexcept
+        {
+            rt::poll_desc& desc = *fd_.desc_;
+            for (;;) {
+                desc.look(side_);
+                const ssize_t n = attempt(fd_.number_);
+                if (n != -EAGAIN)
+                    return n;
+                if (const int error = desc.wait(side_); error != 0)
+                    return -error;
+            }
+        }
+        /// Parks until something may have happened: 0 or an errno.
+        [[nodiscard]] int wait() const noexcept { return fd_.desc_->wait(side_); }
+        /// Sleeps for `time` ns, unless the deadline passes or close() comes first: 0 or that errno.
+        [[nodiscard]] int pause(std::int64_t time) const noexcept { return fd_.desc_->pause(side_, time); }
+
+    private:
+        fd& fd_;
+        const poll_side side_;
+        const int error_;
+    };
+
+    /// Reads what is there, up to `n` bytes; 0: the end. Waits until there is something. `attempt(number)` does it.
+    template <class Attempt>
+    outcome read_with(std::size_t n, Attempt&& attempt) noexcept
+    {
+        turn mine(*this, poll_side::read);
+        if (mine.error() != 0)
+            return {0, mine.error()};
+        if (drained_ && !desc_->may_have_more(poll_side::read)) {
+            // The last read has taken all, and nothing has come since: that saves asking the kernel to be told so.
+            if (const int error = mine.wait(); error != 0)
+                return {0, error};
+        }
+        const ssize_t got = mine.until_done(attempt);
+        if (got < 0)
+            return {0, static_cast<int>(-got)};
+        drained_ = drains_ && got > 0 && static_cast<std::size_t>(got) < n;
+        return {static_cast<std::size_t>(got), 0};
+    }
+
+    /// One read(2) or recv(2); a count or a negative errno.
+    [[nodiscard]] ssize_t read_once(int number, std::span<std::byte> to) const noexcept;
+    /// Everything, waiting as needed.
+    [[nodiscard]] outcome write_all(std::span<const std::byte> from) noexcept;
+    [[nodiscard]] outcome write_all(std::span<const std::span<const std::byte>> parts) noexcept;
+
+private:
+    friend class turn;
+    fd(int number, rt::poll_desc& desc, kind what) noexcept
+        : desc_(&desc), number_(number), socket_(what != kind::file), drains_(what == kind::tcp)
+    {
+    }
+    [[nodiscard]] int begin(poll_side s) noexcept;
+    [[nodiscard]] int begin_slow(unsigned side) noexcept;
+    void end(poll_side s) noexcept;
+    void hand_on(unsigned side) noexcept;
+    void send_away(unsigned side) noexcept;
+    void release() noexcept;
+    [[nodiscard]] ssize_t write_once(int number, iovec* vectors, std::size_t n) const noexcept;
+    [[nodiscard]] const void* key(unsigned side) const noexcept { return reinterpret_cast<const char*>(&word_) + side; }
+
+    fd_word word_;
+    rt::poll_desc* desc_;  ///< until release()
+    int number_;
+    const bool socket_;
+    const bool drains_;
+    bool drained_ = false;                     ///< by who reads
+    base::atomic<std::uint32_t> released_{0};  ///< 1: the number is the kernel's again
+};
+
+}  // namespace weft::io

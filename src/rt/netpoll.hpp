@@ -1,0 +1,142 @@
+// netpoll: goroutines wait for descriptors. docs/design/netpoll.md has the protocol; steps named as there.
+//
+// A poll_desc stands for an open descriptor. Each direction has a word, which says what is known and who waits:
+//
+// | word  | meaning                                       | who leaves it                                          |
+// |-------|-----------------------------------------------|--------------------------------------------------------|
+// | nil   | nothing is known, nobody waits                | poller: to ready; waiter: to itself, in its commit     |
+// | ready | something has happened since the last look    | who is about to look, or to wait: to nil               |
+// | a g   | parked, or a plain thread that sleeps         | who takes it, by one compare-exchange, and owes it     |
+// |       |                                               | ready(): poller (to ready); its deadline, close(),     |
+// |       |                                               | set_deadline() (to nil)                                |
+//
+// A wait ends without saying why: who has been woken looks again. So one waiter of a direction is all that there may
+// be (io::fd sees to it), and a wake-up too many does no harm.
+//
+// Descs are pooled and never freed, so that a late event can always be looked at; a generation tells it apart.
+// The poller never calls the scheduler: poll() returns who is to run. Nothing is opened before the first wait.
+#pragma once
+
+#include <cstdint>
+
+#include "base/atomic.hpp"
+#include "base/cpu.hpp"
+#include "rt/g.hpp"
+#include "rt/timer.hpp"
+#include "sys/lock.hpp"
+
+namespace weft::rt {
+
+enum class poll_side : std::uint8_t { read, write };
+
+class alignas(base::cache_line) poll_desc {
+public:
+    poll_desc() noexcept = default;
+    poll_desc(const poll_desc&) = delete;
+    poll_desc& operator=(const poll_desc&) = delete;
+
+    /// Forgets that something has happened: the caller is about to look for itself.
+    void look(poll_side s) noexcept
+    {
+        if (side(s).word.load(base::memory_order_relaxed) == ready_word)
+            forget(s);
+    }
+    /// Whether something has happened since the last look(), or can't be told from what has happened already: without
+    /// that, and when the last look has found nothing more, another look would find nothing.
+    [[nodiscard]] bool may_have_more(poll_side s) const noexcept
+    {
+        return hung_up_.load(base::memory_order_acquire) || side(s).word.load(base::memory_order_acquire) == ready_word;
+    }
+    /// Parks the caller until it should look again: 0. Else ETIMEDOUT (the deadline has passed), ECANCELED (evict()),
+    /// or an errno of the kernel's, which does not take the descriptor (EPERM: a regular file), or has no memory.
+    /// One caller a side at a time.
+    [[nodiscard]] int wait(poll_side s) noexcept;
+
+    /// Parks the caller for `time` ns: 0; or until wait() would say ETIMEDOUT or ECANCELED.
+    [[nodiscard]] int pause(poll_side s, std::int64_t time) noexcept;
+
+    /// When waits of the side end with ETIMEDOUT, in ns of rt::now(). Who waits goes by it at once.
+    void set_deadline(poll_side s, std::int64_t when) noexcept;
+    [[nodiscard]] std::int64_t deadline(poll_side s) const noexcept
+    {
+        return side(s).deadline.load(base::memory_order_relaxed);
+    }
+    /// Whether the deadline has passed.
+    [[nodiscard]] bool expired(poll_side s) const noexcept;
+
+    /// From now on nobody waits: who does is woken, and gets ECANCELED.
+    void evict() noexcept;
+    [[nodiscard]] bool evicted() const noexcept { return evicted_.load(base::memory_order_acquire); }
+
+private:
+    friend class netpoll;
+    struct direction {
+        base::atomic<std::uintptr_t> word{nil_word};
+        base::atomic<std::int64_t> deadline{never};
+    };
+    static constexpr std::uintptr_t nil_word = 0;
+    static constexpr std::uintptr_t ready_word = 1;
+
+    direction& side(poll_side s) noexcept { return sides_[static_cast<std::size_t>(s)]; }
+    [[nodiscard]] const direction& side(poll_side s) const noexcept { return sides_[static_cast<std::size_t>(s)]; }
+    void forget(poll_side s) noexcept;
+    /// Whether the caller need not park: 0, an errno, or -1: it must.
+    [[nodiscard]] int settled(poll_side s, std::int64_t until) noexcept;
+    [[nodiscard]] int ask(poll_side s) noexcept;
+    [[nodiscard]] static bool publish(poll_desc& desc, g* who, poll_side s, std::int64_t until) noexcept;
+    [[nodiscard]] g* take(poll_side s, std::uintptr_t left) noexcept;
+    void wake(poll_side s) noexcept;
+
+    void park_until(g* me, poll_side s, std::int64_t deadline, std::int64_t end) noexcept;
+
+    struct parking;
+    struct timed_parking;
+
+    direction sides_[2];
+    base::atomic<std::uint32_t> generation_{0};
+    base::atomic<bool> evicted_{false};
+    base::atomic<bool> hung_up_{false};    ///< `hangup` has been seen: no later edge need come
+    base::atomic<std::uint8_t> asked_{0};  ///< what the kernel was asked to tell; written under lock_
+    std::uint32_t index_ = 0;              ///< in the table; never changes
+    int fd_ = -1;
+    sys::lock_word lock_;
+    poll_desc* next_ = nullptr;  ///< in the pool
+};
+
+/// The five functions: init() is called by the first wait, by itself.
+class netpoll {
+public:
+    /// A desc for `fd`, which the kernel hears of when somebody first waits. Null: no memory.
+    [[nodiscard]] static poll_desc* open(int fd) noexcept;
+    /// Before the descriptor is closed. Nobody waits on it, or will.
+    static void close(poll_desc& desc) noexcept;
+    /// Appends who is to be made runnable. Waits until `until` (ns; 0: not at all; never) for something to happen;
+    /// waiting is for the timekeeper alone (find.cpp).
+    static void poll(std::int64_t until, g_list& out) noexcept;
+    /// poll(0) if nobody polls and the last one is `period` ns ago.
+    /// `few`: uses little of the stack.
+    static void poll_after(std::int64_t now, std::int64_t period, bool few, g_list& out) noexcept
+    {
+        const std::int64_t at = polled_at_.load(base::memory_order_relaxed);
+        if (at != 0 && now - at >= period)
+            poll_again(at, now, few, out);
+    }
+    /// Ends a poll() that waits, or the next one.
+    static void interrupt() noexcept;
+
+    /// Whether the kernel watches any descriptor.
+    [[nodiscard]] static bool in_use() noexcept { return watched_.load(base::memory_order_relaxed) != 0; }
+
+private:
+    friend class poll_desc;
+    [[nodiscard]] static int init() noexcept;
+    static void poll_again(std::int64_t last, std::int64_t now, bool few, g_list& out) noexcept;
+    /// Returns how many events there were.
+    static int wait_and_deliver(std::int64_t until, bool few, g_list& out) noexcept;
+    static void deliver(std::uint64_t tag, std::uint8_t what, void* out) noexcept;
+
+    static constinit base::atomic<std::uint32_t> watched_;   ///< descs that the kernel knows
+    static constinit base::atomic<std::int64_t> polled_at_;  ///< ns; 0: somebody waits in poll()
+};
+
+}  // namespace weft::rt

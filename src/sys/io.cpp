@@ -1,0 +1,106 @@
+#include "sys/io.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "sys/retry.hpp"
+
+namespace weft::sys {
+
+ssize_t read_some(int fd, void* data, std::size_t n) noexcept
+{
+    return uninterrupted([&] { return ::read(fd, data, n); });
+}
+
+ssize_t write_some(int fd, const void* data, std::size_t n) noexcept
+{
+    return uninterrupted([&] { return ::write(fd, data, n); });
+}
+
+ssize_t readv_some(int fd, const iovec* parts, int n) noexcept
+{
+    return uninterrupted([&] { return ::readv(fd, parts, n); });
+}
+
+ssize_t writev_some(int fd, const iovec* parts, int n) noexcept
+{
+    return uninterrupted([&] { return ::writev(fd, parts, n); });
+}
+
+ssize_t splice_some(int from, int to, std::size_t n) noexcept
+{
+    return uninterrupted([&] { return ::splice(from, nullptr, to, nullptr, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE); });
+}
+
+ssize_t sendfile_some(int to, int file, std::int64_t* offset, std::size_t n) noexcept
+{
+    return uninterrupted([&] { return ::sendfile64(to, file, offset, n); });
+}
+
+int open_pipe(int (&ends)[2]) noexcept
+{
+    return ::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0 ? 0 : -errno;
+}
+
+int open_event(unsigned initial) noexcept
+{
+    return uninterrupted([&] { return ::eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK); });
+}
+
+int open_process(int pid) noexcept
+{
+    return uninterrupted([&] { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); });
+}
+
+int collect_process(int process, int& status) noexcept
+{
+    constexpr auto by_descriptor = static_cast<idtype_t>(3);  // P_PIDFD, which glibc has since 2.36
+    siginfo_t info{};
+    const int failed =
+        uninterrupted([&] { return ::waitid(by_descriptor, static_cast<id_t>(process), &info, WEXITED | WNOHANG); });
+    if (failed < 0)
+        return failed;
+    if (info.si_pid == 0)
+        return 0;
+    if (info.si_code == CLD_EXITED)
+        status = W_EXITCODE(info.si_status, 0);
+    else
+        status = W_EXITCODE(0, info.si_status) | (info.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+    return 1;
+}
+
+int kind_of(int fd) noexcept
+{
+    struct stat s{};
+    if (::fstat(fd, &s) != 0)
+        return -errno;
+    if (S_ISREG(s.st_mode) || S_ISDIR(s.st_mode) || S_ISBLK(s.st_mode))
+        return static_cast<int>(file_kind::regular);
+    if (S_ISSOCK(s.st_mode))
+        return static_cast<int>(file_kind::socket);
+    return static_cast<int>(S_ISFIFO(s.st_mode) ? file_kind::pipe : file_kind::other);
+}
+
+int make_nonblocking(int fd) noexcept
+{
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    return (flags & O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : -errno;
+}
+
+int duplicate(int fd) noexcept
+{
+    const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy >= 0 ? copy : -errno;
+}
+
+}  // namespace weft::sys

@@ -1,0 +1,44 @@
+// System calls on descriptors. All return what the call does, or a negative errno; all go on after EINTR, and none
+// blocks on a descriptor that is non-blocking.
+#pragma once
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace weft::sys {
+
+[[nodiscard]] ssize_t read_some(int fd, void* data, std::size_t n) noexcept;
+[[nodiscard]] ssize_t write_some(int fd, const void* data, std::size_t n) noexcept;
+[[nodiscard]] ssize_t readv_some(int fd, const iovec* parts, int n) noexcept;
+[[nodiscard]] ssize_t writev_some(int fd, const iovec* parts, int n) noexcept;
+
+/// Moves up to `n` bytes between a pipe and something else, without copying where the kernel can.
+[[nodiscard]] ssize_t splice_some(int from, int to, std::size_t n) noexcept;
+/// Sends up to `n` bytes of a file from `*offset` on, which moves.
+[[nodiscard]] ssize_t sendfile_some(int to, int file, std::int64_t* offset, std::size_t n) noexcept;
+
+/// A pipe whose ends are non-blocking and not inherited. 0 or a negative errno.
+[[nodiscard]] int open_pipe(int (&ends)[2]) noexcept;
+/// An event counter, non-blocking and not inherited.
+[[nodiscard]] int open_event(unsigned initial) noexcept;
+/// A descriptor that is readable when process `pid` has ended.
+[[nodiscard]] int open_process(int pid) noexcept;
+/// Collects how the child behind `process` has ended, as wait(2) has it, into `status`: 1; 0: it has not.
+[[nodiscard]] int collect_process(int process, int& status) noexcept;
+
+enum class file_kind : std::uint8_t {
+    regular,  ///< or a directory or block device: is always ready, epoll does not take it
+    socket,
+    pipe,
+    other,
+};
+/// What `fd` is: a file_kind, or a negative errno.
+[[nodiscard]] int kind_of(int fd) noexcept;
+[[nodiscard]] int make_nonblocking(int fd) noexcept;
+/// A copy of `fd`, not inherited.
+[[nodiscard]] int duplicate(int fd) noexcept;
+
+}  // namespace weft::sys
