@@ -59,7 +59,7 @@ file open(const path& name, std::error_code& ec)
 std::size_t file::read(std::span<std::byte> into, std::error_code& ec)
 {
     return static_cast<std::size_t>(
-        result_of(ec, [&]() noexcept { return sys::read_some(fd_, into.data(), into.size()); }));
+        result_of(ec, [&]() noexcept { return sys::read_once(fd_, into.data(), into.size()); }));
 }
 
 std::size_t file::read_full(std::span<std::byte> into, std::error_code& ec)

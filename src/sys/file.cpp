@@ -98,7 +98,7 @@ int close_file(int fd) noexcept
     return close(fd) == 0 || errno == EINTR ? 0 : -errno;
 }
 
-std::int64_t read_some(int fd, void* data, std::size_t size) noexcept
+std::int64_t read_once(int fd, void* data, std::size_t size) noexcept
 {
     return retried([&] { return std::int64_t{read(fd, data, std::min(size, most_at_once))}; });
 }

@@ -42,7 +42,7 @@ struct file_facts {
 int close_file(int fd) noexcept;
 
 /// One read(2): may be short. 0: the end.
-[[nodiscard]] std::int64_t read_some(int fd, void* data, std::size_t size) noexcept;
+[[nodiscard]] std::int64_t read_once(int fd, void* data, std::size_t size) noexcept;
 /// pread(2) until all `size` bytes are there or the file ends; what came before an error is returned, and the error the
 /// next time.
 [[nodiscard]] std::int64_t read_at(int fd, void* data, std::size_t size, std::int64_t offset) noexcept;
