@@ -10,12 +10,16 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
+#include <utility>
 
 #include "weft/clock.hpp"
+#include "weft/context.hpp"
 #include "weft/detail/config.hpp"
 
 namespace weft::io {
@@ -152,6 +156,91 @@ public:
         return detail::or_throw("weft::io: writev", [&](std::error_code& ec) { return writev(parts, ec); });
     }
     WEFT_API std::size_t writev(std::span<const std::span<const std::byte>> parts, std::error_code& ec) noexcept;
+
+    /// What stands behind it; for the library.
+    [[nodiscard]] fd* descriptor() const noexcept { return fd_.get(); }
 };
+
+/// Takes over the descriptor `number`, of anything that can be waited for: a socket, a pipe, a terminal, a device. It
+/// is made non-blocking, which goes for all who share it with this process. Throws std::system_error:
+/// std::errc::operation_not_permitted for a regular file or a directory, which are always ready (weft::fs reads those);
+/// `number` then stays the caller's. Writing to a pipe without a reader raises SIGPIPE, as it does everywhere: programs
+/// that write to pipes ignore that signal, and get std::errc::broken_pipe.
+[[nodiscard]] inline stream adopt(int number);
+[[nodiscard]] WEFT_API stream adopt(int number, std::error_code& ec) noexcept;
+
+/// Two ends of a pipe.
+struct pipe_ends {
+    stream reader;
+    stream writer;
+};
+/// A new pipe.
+[[nodiscard]] inline pipe_ends pipe();
+[[nodiscard]] WEFT_API pipe_ends pipe(std::error_code& ec) noexcept;
+
+/// Copies from `from` until it ends to `to`, through the kernel alone (splice) where both allow it; returns how many
+/// bytes. With an error: how many before it.
+inline std::uint64_t copy(stream& from, stream& to);
+WEFT_API std::uint64_t copy(stream& from, stream& to, std::error_code& ec) noexcept;
+
+/// Sends `count` bytes of the file behind the descriptor `file`, from `offset` on, or less if it ends before;
+/// returns how many. The thread is blocked while the file's data comes from a disk.
+inline std::uint64_t send_file(stream& to, int file, std::uint64_t offset, std::uint64_t count);
+WEFT_API std::uint64_t send_file(stream& to, int file, std::uint64_t offset, std::uint64_t count,
+                                 std::error_code& ec) noexcept;
+
+/// A counter to wait on that can be set from anywhere, signal handlers and other processes included: an eventfd.
+class event : public handle {
+public:
+    /// A new one, at `initial`.
+    WEFT_API explicit event(unsigned initial = 0);
+    event(event&&) noexcept = default;
+    event& operator=(event&&) noexcept = default;
+
+    /// Adds `n`; waits only when the counter is near 2^64.
+    void set(std::uint64_t n = 1)
+    {
+        detail::or_throw("weft::io: event", [&](std::error_code& ec) { set(n, ec); });
+    }
+    WEFT_API void set(std::uint64_t n, std::error_code& ec) noexcept;
+    /// Waits until the counter is not zero, takes all of it and returns that.
+    std::uint64_t wait()
+    {
+        return detail::or_throw("weft::io: event", [&](std::error_code& ec) { return wait(ec); });
+    }
+    WEFT_API std::uint64_t wait(std::error_code& ec) noexcept;
+};
+
+/// How a process has ended.
+struct process_end {
+    int exit_code = -1;  ///< -1: it did not exit
+    int signal = 0;      ///< that killed it; 0: none
+};
+/// Waits until the child process `pid` has ended, and collects it (pidfd, not SIGCHLD); with `ctx`, until that ends:
+/// ctx.err(), and the process is left alone.
+inline process_end wait_process(int pid, const context& ctx = {});
+WEFT_API process_end wait_process(int pid, const context& ctx, std::error_code& ec) noexcept;
+
+inline stream adopt(int number)
+{
+    return detail::or_throw("weft::io: adopt", [&](std::error_code& ec) { return adopt(number, ec); });
+}
+inline pipe_ends pipe()
+{
+    return detail::or_throw("weft::io: pipe", [&](std::error_code& ec) { return pipe(ec); });
+}
+inline std::uint64_t copy(stream& from, stream& to)
+{
+    return detail::or_throw("weft::io: copy", [&](std::error_code& ec) { return copy(from, to, ec); });
+}
+inline std::uint64_t send_file(stream& to, int file, std::uint64_t offset, std::uint64_t count)
+{
+    return detail::or_throw("weft::io: send_file",
+                            [&](std::error_code& ec) { return send_file(to, file, offset, count, ec); });
+}
+inline process_end wait_process(int pid, const context& ctx)
+{
+    return detail::or_throw("weft::io: wait_process", [&](std::error_code& ec) { return wait_process(pid, ctx, ec); });
+}
 
 }  // namespace weft::io

@@ -10,6 +10,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -176,4 +177,161 @@ private:
     return dial(where, {}, ec);
 }
 
+/// Takes over a descriptor, see weft::io::adopt().
+using io::adopt;
+
+// --- Unix sockets
+
+/// Who is at the other end of a Unix socket: of the process that connected, or listened.
+struct peer_credentials {
+    int pid = 0;
+    unsigned uid = 0;
+    unsigned gid = 0;
+};
+
+/// A connection between processes of this machine.
+class unix_conn : public conn {
+public:
+    using conn::conn;
+
+    /// Who was there when the connection was made.
+    [[nodiscard]] peer_credentials peer() const
+    {
+        return io::detail::or_throw("weft::net: peer", [&](std::error_code& ec) { return peer(ec); });
+    }
+    [[nodiscard]] WEFT_API peer_credentials peer(std::error_code& ec) const noexcept;
+};
+
+/// Accepts connections at a path, which close() and the destructor remove.
+class unix_listener : public io::handle {
+public:
+    /// Empty.
+    unix_listener() noexcept = default;
+    explicit unix_listener(io::detail::fd_ptr f) noexcept : io::handle(std::move(f)) {}
+    unix_listener(unix_listener&&) noexcept = default;
+    unix_listener& operator=(unix_listener&&) noexcept = default;
+
+    /// As tcp_listener::accept().
+    [[nodiscard]] unix_conn accept()
+    {
+        return io::detail::or_throw("weft::net: accept", [&](std::error_code& ec) { return accept(ec); });
+    }
+    [[nodiscard]] WEFT_API unix_conn accept(std::error_code& ec) noexcept;
+    [[nodiscard]] WEFT_API address local_address() const noexcept;
+};
+
+/// Listens at `path` ("@name": an abstract one, without a file). A file that is there already is an error
+/// (std::errc::address_in_use).
+[[nodiscard]] WEFT_API unix_listener listen_unix(std::string_view path, int backlog = 4'096);
+[[nodiscard]] WEFT_API unix_listener listen_unix(std::string_view path, int backlog, std::error_code& ec);
+/// Connects to who listens at `path`.
+[[nodiscard]] WEFT_API unix_conn dial_unix(std::string_view path, const context& ctx = {});
+[[nodiscard]] WEFT_API unix_conn dial_unix(std::string_view path, const context& ctx, std::error_code& ec);
+
+/// Two connected ends without an address.
+struct unix_ends {
+    unix_conn first;
+    unix_conn second;
+};
+[[nodiscard]] WEFT_API unix_ends unix_pair();
+
+// --- UDP
+
+/// A datagram to be received: where to put it, and what has come.
+struct received {
+    std::span<std::byte> buffer{};  ///< set by the caller
+    std::size_t size = 0;           ///< of the datagram; more than buffer.size() when its end did not fit and is lost
+    address from{};
+};
+/// A datagram to be sent.
+struct to_send {
+    std::span<const std::byte> bytes{};
+    address to{};  ///< none: to the address that the socket is connected with
+};
+
+/// A UDP socket. Datagrams are received and sent whole; each wait is that of one reader or one writer.
+class udp_conn : public io::handle {
+public:
+    /// Empty.
+    udp_conn() noexcept = default;
+    explicit udp_conn(io::detail::fd_ptr f) noexcept : io::handle(std::move(f)) {}
+    udp_conn(udp_conn&&) noexcept = default;
+    udp_conn& operator=(udp_conn&&) noexcept = default;
+
+    /// Waits for a datagram. Returns its size, which is more than to.size() when its end did not fit and is lost.
+    std::size_t receive(std::span<std::byte> to, address* from = nullptr)
+    {
+        return io::detail::or_throw("weft::net: receive", [&](std::error_code& ec) { return receive(to, from, ec); });
+    }
+    WEFT_API std::size_t receive(std::span<std::byte> to, address* from, std::error_code& ec) noexcept;
+    /// Sends a datagram to the address that the socket is connected with.
+    void send(std::span<const std::byte> bytes) { send_to(bytes, {}); }
+    void send(std::span<const std::byte> bytes, std::error_code& ec) noexcept { send_to(bytes, {}, ec); }
+    /// Sends a datagram to `to`.
+    void send_to(std::span<const std::byte> bytes, const address& to)
+    {
+        io::detail::or_throw("weft::net: send", [&](std::error_code& ec) { send_to(bytes, to, ec); });
+    }
+    WEFT_API void send_to(std::span<const std::byte> bytes, const address& to, std::error_code& ec) noexcept;
+
+    /// Waits for a datagram, and takes all that are there then, up to as many as there are in `into`, in one system
+    /// call for each 32. Returns how many.
+    std::size_t receive_many(std::span<received> into)
+    {
+        return io::detail::or_throw("weft::net: receive", [&](std::error_code& ec) { return receive_many(into, ec); });
+    }
+    WEFT_API std::size_t receive_many(std::span<received> into, std::error_code& ec) noexcept;
+    /// Sends all, in one system call for each 32; returns how many. With an error: how many before it.
+    std::size_t send_many(std::span<const to_send> datagrams)
+    {
+        return io::detail::or_throw("weft::net: send", [&](std::error_code& ec) { return send_many(datagrams, ec); });
+    }
+    WEFT_API std::size_t send_many(std::span<const to_send> datagrams, std::error_code& ec) noexcept;
+
+    /// None when it is closed.
+    [[nodiscard]] WEFT_API address local_address() const noexcept;
+    /// None unless it was made by dial_udp().
+    [[nodiscard]] WEFT_API address remote_address() const noexcept;
+};
+
+/// A UDP socket at `where`; of the options those of addresses count.
+[[nodiscard]] WEFT_API udp_conn listen_udp(std::string_view where, const listen_options& options = {});
+[[nodiscard]] WEFT_API udp_conn listen_udp(std::string_view where, const listen_options& options, std::error_code& ec);
+/// A UDP socket that sends to, and receives from, `where` alone. A refusal of the other side (ICMP) is an error of the
+/// next call.
+[[nodiscard]] WEFT_API udp_conn dial_udp(std::string_view where, const context& ctx = {});
+[[nodiscard]] WEFT_API udp_conn dial_udp(std::string_view where, const context& ctx, std::error_code& ec);
+
+// --- names
+
+/// What can come of a look-up. Converts to std::error_code.
+enum class lookup_errc : int {
+    not_found = 1,  ///< there is no such name, or it has no address
+    try_again,      ///< no server has answered, or only that it can't for now
+    failed,         ///< the servers' answer makes no sense, or the name does not
+};
+/// The category of lookup_errc, named "weft.lookup".
+[[nodiscard]] WEFT_API const std::error_category& lookup_category() noexcept;
+[[nodiscard]] inline std::error_code make_error_code(lookup_errc e) noexcept
+{
+    return {static_cast<int>(e), lookup_category()};
+}
+
+/// The addresses of `host`, with port 0, the best one first (RFC 6724); numeric ones are returned as they are. With the
+/// target weft::dns linked in, names go through c-ares (/etc/hosts, /etc/resolv.conf), any number of them at once on
+/// the poller; without, through getaddrinfo on up to 16 threads. `ctx` ends the wait, with ctx.err().
+[[nodiscard]] WEFT_API std::vector<address> lookup(std::string_view host, const context& ctx = {});
+[[nodiscard]] WEFT_API std::vector<address> lookup(std::string_view host, const context& ctx, std::error_code& ec);
+
+namespace detail {
+
+/// Looks a name up that is not numeric. For weft::dns.
+using resolver = std::error_code (*)(const std::string& host, const context& ctx, std::vector<address>& found);
+WEFT_API void set_resolver(resolver r) noexcept;
+
+}  // namespace detail
+
 }  // namespace weft::net
+
+template <>
+struct std::is_error_code_enum<weft::net::lookup_errc> : std::true_type {};

@@ -141,6 +141,8 @@ bool fd::close() noexcept
 {
     if (!word_.close())
         return false;
+    if (path_ != nullptr)
+        sys::remove_file(path_->c_str());
     desc_->evict();
     send_away(read_side);
     send_away(write_side);
@@ -191,19 +193,19 @@ ssize_t fd::read_once(int number, std::span<std::byte> to) const noexcept
     return socket_ ? sys::recv_some(number, to.data(), to.size()) : sys::read_some(number, to.data(), to.size());
 }
 
+ssize_t fd::write_once(int number, std::span<const std::byte> from) const noexcept
+{
+    return socket_ ? sys::send_some(number, from.data(), from.size())
+                   : sys::write_some(number, from.data(), from.size());
+}
+
 outcome fd::write_all(std::span<const std::byte> from) noexcept
 {
     const turn mine(*this, poll_side::write);
     outcome o{0, mine.error()};
     while (o.error == 0 && o.count < from.size()) {
         const auto rest = from.subspan(o.count);
-        const ssize_t n = mine.until_done(
-            [&](int number)
-            {
-                return socket_ ? sys::send_some(number, rest.data(), rest.size())
-                               : sys::write_some(number, rest.data(), rest.size());
-            });
-        add(o, n);
+        add(o, mine.until_done([&](int number) { return write_once(number, rest); }));
     }
     return o;
 }

@@ -13,6 +13,9 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "io/fd_word.hpp"
 #include "rt/rt.hpp"
@@ -49,6 +52,9 @@ public:
     /// The number, for calls between use() and its end, or while nobody can close.
     [[nodiscard]] int number() const noexcept { return number_; }
 
+    /// Unlinks `path` when it is closed. Before others use it.
+    void remove_at_close(std::string_view path) { path_ = std::make_unique<const std::string>(path); }
+
     /// Absolute, in ns of weft::clock; rt::never: none. Goes for calls that wait as well.
     void set_deadline(poll_side s, std::int64_t when) noexcept;
 
@@ -67,7 +73,11 @@ public:
     /// Has a direction of `f` for a scope.
     class turn {
     public:
-        turn(fd& f, poll_side s) noexcept : fd_(f), side_(s), error_(f.begin(s)) {}
+        turn(fd& f, poll_side s) noexcept : fd_(f), side_(s), error_(f.begin(s))
+        {
+            if (error_ == 0 && s == poll_side::read)
+                was_drained_ = std::exchange(f.drained_, false);
+        }
         turn(const turn&) = delete;
         turn& operator=(const turn&) = delete;
         ~turn()
@@ -95,23 +105,29 @@ public:
         }
         /// Parks until something may have happened: 0 or an errno.
         [[nodiscard]] int wait() const noexcept { return fd_.desc_->wait(side_); }
+        /// The same, for `time` ns at most: 0 too when they are over.
+        [[nodiscard]] int wait_for(std::int64_t time) const noexcept { return fd_.desc_->wait_for(side_, time); }
+        /// Forgets what has happened: the caller is about to look.
+        void look() const noexcept { fd_.desc_->look(side_); }
         /// Sleeps for `time` ns, unless the deadline passes or close() comes first: 0 or that errno.
         [[nodiscard]] int pause(std::int64_t time) const noexcept { return fd_.desc_->pause(side_, time); }
 
     private:
         fd& fd_;
+        friend class fd;
         const poll_side side_;
         const int error_;
+        bool was_drained_ = false;
     };
 
     /// Reads what is there, up to `n` bytes; 0: the end. Waits until there is something. `attempt(number)` does it.
     template <class Attempt>
     outcome read_with(std::size_t n, Attempt&& attempt) noexcept
     {
-        turn mine(*this, poll_side::read);
+        const turn mine(*this, poll_side::read);
         if (mine.error() != 0)
             return {0, mine.error()};
-        if (drained_ && !desc_->may_have_more(poll_side::read)) {
+        if (mine.was_drained_ && !desc_->may_have_more(poll_side::read)) {
             // The last read has taken all, and nothing has come since: that saves asking the kernel to be told so.
             if (const int error = mine.wait(); error != 0)
                 return {0, error};
@@ -125,6 +141,8 @@ public:
 
     /// One read(2) or recv(2); a count or a negative errno.
     [[nodiscard]] ssize_t read_once(int number, std::span<std::byte> to) const noexcept;
+    /// One write(2) or send(2).
+    [[nodiscard]] ssize_t write_once(int number, std::span<const std::byte> from) const noexcept;
     /// Everything, waiting as needed.
     [[nodiscard]] outcome write_all(std::span<const std::byte> from) noexcept;
     [[nodiscard]] outcome write_all(std::span<const std::span<const std::byte>> parts) noexcept;
@@ -147,9 +165,10 @@ private:
     fd_word word_;
     rt::poll_desc* desc_;  ///< until release()
     int number_;
+    std::unique_ptr<const std::string> path_;
     const bool socket_;
     const bool drains_;
-    bool drained_ = false;                     ///< by who reads
+    bool drained_ = false;                     ///< by who reads; its last call was read_with() and took all
     base::atomic<std::uint32_t> released_{0};  ///< 1: the number is the kernel's again
 };
 

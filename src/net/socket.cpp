@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "base/check.hpp"
 #include "sys/io.hpp"
@@ -124,6 +125,14 @@ int open_listener(const address& where, const listen_options& options) noexcept
         return number;
     sys::close_descriptor(number);
     return error;
+}
+
+void remove_path_at_close(io::fd& f, const address& where)
+{
+    if (where.kind() != address::family::unix_socket)
+        return;
+    if (const std::string path = where.host(); !path.starts_with('@'))
+        f.remove_at_close(path);
 }
 
 int connect_stream(io::fd& f, const address& to) noexcept

@@ -104,9 +104,11 @@ tcp_listener listen(std::string_view where, const listen_options& options, std::
         set_error(ec, -number);
         return {};
     }
-    tcp_listener made(own(number, io::fd::kind::socket), options);
-    set_error(ec, made ? 0 : ENOMEM);
-    return made;
+    io::detail::fd_ptr f = own(number, io::fd::kind::socket);
+    set_error(ec, f != nullptr ? 0 : ENOMEM);
+    if (f != nullptr)
+        remove_path_at_close(*f, found.front());
+    return {std::move(f), options};
 }
 
 tcp_listener listen(std::string_view where, const listen_options& options)

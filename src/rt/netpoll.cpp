@@ -185,6 +185,16 @@ int poll_desc::ask(poll_side s) noexcept
 
 int poll_desc::wait(poll_side s) noexcept
 {
+    return wait_until(s, never);
+}
+
+int poll_desc::wait_for(poll_side s, std::int64_t time) noexcept
+{
+    return wait_until(s, now() + time);
+}
+
+int poll_desc::wait_until(poll_side s, std::int64_t end) noexcept
+{
     g* me = nullptr;
     try {
         me = current();
@@ -195,9 +205,11 @@ int poll_desc::wait(poll_side s) noexcept
         const std::int64_t until = side(s).deadline.load(base::memory_order_seq_cst);
         if (const int how = settled(s, until); how >= 0)  // W1
             return how;
+        if (end != never && now() >= end)
+            return 0;
         if (const int error = ask(s); error != 0)
             return error;
-        park_until(me, s, until, until);
+        park_until(me, s, until, std::min(until, end));
     }
 }
 

@@ -52,6 +52,8 @@ public:
     /// One caller a side at a time.
     [[nodiscard]] int wait(poll_side s) noexcept;
 
+    /// wait() for `time` ns at most: 0 too when they are over.
+    [[nodiscard]] int wait_for(poll_side s, std::int64_t time) noexcept;
     /// Parks the caller for `time` ns: 0; or until wait() would say ETIMEDOUT or ECANCELED.
     [[nodiscard]] int pause(poll_side s, std::int64_t time) noexcept;
 
@@ -87,6 +89,7 @@ private:
     [[nodiscard]] g* take(poll_side s, std::uintptr_t left) noexcept;
     void wake(poll_side s) noexcept;
 
+    [[nodiscard]] int wait_until(poll_side s, std::int64_t end) noexcept;
     void park_until(g* me, poll_side s, std::int64_t deadline, std::int64_t end) noexcept;
 
     struct parking;

@@ -10,10 +10,34 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <ctime>
 
 #include "sys/retry.hpp"
 
 namespace weft::sys {
+
+namespace {
+
+/// uninterrupted(), for calls that can't be told not to raise SIGPIPE: a broken pipe's signal is meant for the calling
+/// thread, which takes it before it is delivered.
+template <class Call>
+ssize_t without_sigpipe(Call&& call) noexcept
+{
+    sigset_t pipe;
+    sigset_t before;
+    ::sigemptyset(&pipe);
+    ::sigaddset(&pipe, SIGPIPE);
+    (void)::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    const ssize_t result = uninterrupted(call);
+    if (result == -EPIPE) {
+        const timespec at_once{};
+        (void)uninterrupted([&] { return ::sigtimedwait(&pipe, nullptr, &at_once); });
+    }
+    (void)::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return result;
+}
+
+}  // namespace
 
 ssize_t read_some(int fd, void* data, std::size_t n) noexcept
 {
@@ -37,12 +61,12 @@ ssize_t writev_some(int fd, const iovec* parts, int n) noexcept
 
 ssize_t splice_some(int from, int to, std::size_t n) noexcept
 {
-    return uninterrupted([&] { return ::splice(from, nullptr, to, nullptr, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE); });
+    return without_sigpipe([&] { return ::splice(from, nullptr, to, nullptr, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE); });
 }
 
 ssize_t sendfile_some(int to, int file, std::int64_t* offset, std::size_t n) noexcept
 {
-    return uninterrupted([&] { return ::sendfile64(to, file, offset, n); });
+    return without_sigpipe([&] { return ::sendfile64(to, file, offset, n); });
 }
 
 int open_pipe(int (&ends)[2]) noexcept
@@ -95,6 +119,11 @@ int make_nonblocking(int fd) noexcept
     if (flags < 0)
         return -errno;
     return (flags & O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : -errno;
+}
+
+void remove_file(const char* path) noexcept
+{
+    (void)::unlink(path);
 }
 
 int duplicate(int fd) noexcept

@@ -15,6 +15,7 @@ namespace weft::sys {
 [[nodiscard]] ssize_t readv_some(int fd, const iovec* parts, int n) noexcept;
 [[nodiscard]] ssize_t writev_some(int fd, const iovec* parts, int n) noexcept;
 
+// These two raise no SIGPIPE.
 /// Moves up to `n` bytes between a pipe and something else, without copying where the kernel can.
 [[nodiscard]] ssize_t splice_some(int from, int to, std::size_t n) noexcept;
 /// Sends up to `n` bytes of a file from `*offset` on, which moves.
@@ -38,6 +39,7 @@ enum class file_kind : std::uint8_t {
 /// What `fd` is: a file_kind, or a negative errno.
 [[nodiscard]] int kind_of(int fd) noexcept;
 [[nodiscard]] int make_nonblocking(int fd) noexcept;
+void remove_file(const char* path) noexcept;
 /// A copy of `fd`, not inherited.
 [[nodiscard]] int duplicate(int fd) noexcept;
 

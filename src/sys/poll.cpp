@@ -104,6 +104,13 @@ int poller_change(int poller, int fd, std::uint8_t what, std::uint64_t tag) noex
     return ctl(poller, EPOLL_CTL_MOD, fd, &e);
 }
 
+int poller_add_level(int poller, int fd, std::uint8_t what, std::uint64_t tag) noexcept
+{
+    epoll_event e = wish(what, tag);
+    e.events &= ~std::uint32_t{EPOLLET};
+    return ctl(poller, EPOLL_CTL_ADD, fd, &e);
+}
+
 void poller_remove(int poller, int fd) noexcept
 {
     epoll_event ignored{};

@@ -18,6 +18,8 @@ enum : std::uint8_t {
 /// Adds `fd`, or changes what is asked of it; edge-triggered: each change is told once, to one waiter.
 [[nodiscard]] int poller_add(int poller, int fd, std::uint8_t what, std::uint64_t tag) noexcept;
 [[nodiscard]] int poller_change(int poller, int fd, std::uint8_t what, std::uint64_t tag) noexcept;
+/// poller_add(), but told again for as long as it is so.
+[[nodiscard]] int poller_add_level(int poller, int fd, std::uint8_t what, std::uint64_t tag) noexcept;
 void poller_remove(int poller, int fd) noexcept;
 
 /// Waits until something happens or `until` (nanoseconds of CLOCK_MONOTONIC; 0: does not wait; the largest value: for

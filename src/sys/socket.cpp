@@ -81,6 +81,11 @@ ssize_t recv_some(int fd, void* data, std::size_t n) noexcept
     return uninterrupted([&] { return ::recv(fd, data, n, 0); });
 }
 
+ssize_t recv_datagram(int fd, void* data, std::size_t n, sockaddr* from, socklen_t* from_size) noexcept
+{
+    return uninterrupted([&] { return ::recvfrom(fd, data, n, MSG_TRUNC, from, from_size); });
+}
+
 ssize_t send_message(int fd, const msghdr* message) noexcept
 {
     return uninterrupted([&] { return ::sendmsg(fd, message, MSG_NOSIGNAL); });
@@ -98,7 +103,7 @@ int send_messages(int fd, mmsghdr* messages, unsigned n) noexcept
 
 int recv_messages(int fd, mmsghdr* messages, unsigned n) noexcept
 {
-    return uninterrupted([&] { return ::recvmmsg(fd, messages, n, MSG_DONTWAIT, nullptr); });
+    return uninterrupted([&] { return ::recvmmsg(fd, messages, n, MSG_DONTWAIT | MSG_TRUNC, nullptr); });
 }
 
 }  // namespace weft::sys

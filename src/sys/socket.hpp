@@ -30,6 +30,8 @@ namespace weft::sys {
 
 [[nodiscard]] ssize_t send_some(int fd, const void* data, std::size_t n) noexcept;
 [[nodiscard]] ssize_t recv_some(int fd, void* data, std::size_t n) noexcept;
+/// Returns the datagram's size, which may be more than `n`.
+[[nodiscard]] ssize_t recv_datagram(int fd, void* data, std::size_t n, sockaddr* from, socklen_t* from_size) noexcept;
 [[nodiscard]] ssize_t send_message(int fd, const msghdr* message) noexcept;
 [[nodiscard]] ssize_t recv_message(int fd, msghdr* message) noexcept;
 /// sendmmsg and recvmmsg: how many messages.

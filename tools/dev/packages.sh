@@ -1,10 +1,11 @@
 # Debian packages: which are missing, and how they get here.
 
 packages_build=(g++ cmake ninja-build)
+packages_net=(libc-ares-dev pkgconf)
 packages_edges=(libssl-dev libboost1.81-dev)
 packages_examples=("${packages_build[@]}" "${packages_edges[@]}" libcli11-dev nlohmann-json3-dev libfmt-dev)
 packages_clients=(curl openssl netcat-openbsd wrk apache2-utils)
-packages_test=("${packages_examples[@]}" "${packages_clients[@]}" libgtest-dev python3 pkgconf valgrind)
+packages_test=("${packages_examples[@]}" "${packages_net[@]}" "${packages_clients[@]}" libgtest-dev python3 pkgconf valgrind)
 packages_format=(clang-format-19)
 packages_clang=(clang-19 libclang-rt-19-dev)
 packages_lint=("${packages_build[@]}" python3 "${packages_format[@]}" "${packages_clang[@]}" clang-tidy-19 libgtest-dev "${packages_edges[@]}")
@@ -32,6 +33,7 @@ have_package() {
         nlohmann-json3-dev) test -e /usr/include/nlohmann/json.hpp ;;
         libfmt-dev) test -e /usr/include/fmt/format.h ;;
         libbenchmark-dev) test -e /usr/include/benchmark/benchmark.h ;;
+        libc-ares-dev) test -e /usr/include/ares.h ;;
         libgtest-dev) test -e /usr/include/gtest/gtest.h -a -e /usr/src/googletest/CMakeLists.txt ;;
         libclang-rt-19-dev) compgen -G '/usr/lib/llvm-19/lib/clang/*/lib/linux/libclang_rt.tsan*.a' ;;
         *) command -v "$1" ;;

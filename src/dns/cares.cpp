@@ -1,0 +1,187 @@
+// Names by c-ares, on weft's poller: the target weft::dns, which installs itself by being linked.
+//
+// Each look-up has a channel of its own, so nothing is shared and nothing locked. Its sockets are in an epoll of its
+// own too, which is the one descriptor that the goroutine waits for: an epoll is readable when one of its own is.
+#include <ares.h>
+#include <netdb.h>
+
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/canceler.hpp"
+#include "io/fd.hpp"
+#include "rt/rt.hpp"
+#include "sys/clock.hpp"
+#include "sys/poll.hpp"
+#include "weft/net.hpp"
+
+namespace weft::net {
+
+namespace {
+
+struct library {
+    library() noexcept : status(ares_library_init(ARES_LIB_INIT_ALL)) {}
+    int status;
+};
+
+std::error_code meaning_of(int status) noexcept
+{
+    switch (status) {
+        case ARES_SUCCESS:
+            return {};
+        case ARES_ENOTFOUND:
+        case ARES_ENODATA:
+        case ARES_ENONAME:
+            return lookup_errc::not_found;
+        case ARES_ETIMEOUT:
+        case ARES_ECONNREFUSED:
+        case ARES_ESERVFAIL:
+        case ARES_EREFUSED:
+            return lookup_errc::try_again;
+        case ARES_ENOMEM:
+            return std::make_error_code(std::errc::not_enough_memory);
+        default:
+            return lookup_errc::failed;
+    }
+}
+
+class query {
+public:
+    query(const std::string& host, const context& ctx, std::vector<address>& found) noexcept
+        : host_(host), ctx_(ctx), found_(found)
+    {
+    }
+    query(const query&) = delete;
+    query& operator=(const query&) = delete;
+    ~query()
+    {
+        if (channel_ != nullptr)
+            ares_destroy(channel_);
+    }
+
+    std::error_code run()
+    {
+        static const library once;
+        if (once.status != ARES_SUCCESS)
+            return lookup_errc::failed;
+        const int poller = sys::poller_open();
+        if (poller < 0)
+            return {-poller, std::generic_category()};
+        poller_ = io::fd::take(poller, io::fd::kind::file);
+        if (poller_ == nullptr)
+            return std::make_error_code(std::errc::not_enough_memory);
+        ares_options options{};
+        options.sock_state_cb = &changed;
+        options.sock_state_cb_data = this;
+        if (const int status = ares_init_options(&channel_, &options, ARES_OPT_SOCK_STATE_CB); status != ARES_SUCCESS)
+            return meaning_of(status);
+        ares_addrinfo_hints hints{};
+        hints.ai_family = AF_UNSPEC;
+        hints.ai_socktype = SOCK_STREAM;
+        ares_getaddrinfo(channel_, host_.c_str(), nullptr, &hints, &ended, this);
+        const io::canceler watch(ctx_, *poller_, io::poll_side::read);
+        while (!done_)
+            if (const std::error_code failed = step())
+                return failed;
+        return result_;
+    }
+
+private:
+    /// c-ares begins or ends to wait for a socket.
+    static void changed(void* self, ares_socket_t socket, int readable, int writable)
+    {
+        const int poller = static_cast<query*>(self)->poller_->number();
+        sys::poller_remove(poller, socket);
+        const auto what = static_cast<std::uint8_t>((readable != 0 ? sys::poll_event::readable : 0) |
+                                                    (writable != 0 ? sys::poll_event::writable : 0));
+        if (what != 0)
+            (void)sys::poller_add_level(poller, socket, what, static_cast<std::uint64_t>(socket));
+    }
+
+    static void ended(void* self, int status, int, ares_addrinfo* list)
+    {
+        auto& q = *static_cast<query*>(self);
+        const std::unique_ptr<ares_addrinfo, void (*)(ares_addrinfo*)> owner(list, &ares_freeaddrinfo);
+        q.done_ = true;
+        q.result_ = meaning_of(status);
+        if (status != ARES_SUCCESS)
+            return;
+        try {
+            for (const ares_addrinfo_node* at = list->nodes; at != nullptr; at = at->ai_next)
+                if (const address a(at->ai_addr, at->ai_addrlen); a)
+                    q.found_.push_back(a);
+            if (q.found_.empty())
+                q.result_ = lookup_errc::not_found;
+        } catch (...) {
+            q.result_ = std::make_error_code(std::errc::not_enough_memory);
+        }
+    }
+
+    /// Waits until a socket is ready or c-ares wants to try again, and lets it go on.
+    std::error_code step()
+    {
+        timeval most{3'600, 0};
+        timeval left{};
+        const timeval* const next = ares_timeout(channel_, &most, &left);
+        const std::int64_t wait = (std::int64_t{next->tv_sec} * 1'000'000 + next->tv_usec) * 1'000;  // ns
+        const io::fd::turn mine(*poller_, io::poll_side::read);
+        int error = mine.error();
+        if (error == 0) {
+            mine.look();
+            if (process_ready() != 0)
+                return {};
+            error = mine.wait_for(wait);
+        }
+        if (error == ETIMEDOUT) {  // only a context sets a deadline
+            if (const std::error_code why = ctx_.err())
+                return why;
+        }
+        if (error != 0)
+            return {error, std::generic_category()};
+        if (process_ready() == 0)
+            ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // what has waited for too long
+        return {};
+    }
+
+    int process_ready()
+    {
+        struct event {
+            ares_socket_t socket;
+            std::uint8_t what;
+        };
+        std::vector<event> events;
+        const auto told = [](std::uint64_t tag, std::uint8_t what, void* list) noexcept
+        { static_cast<std::vector<event>*>(list)->push_back({static_cast<ares_socket_t>(tag), what}); };
+        events.reserve(sys::few_events);
+        (void)sys::poller_wait(poller_->number(), 0, true, told, &events);
+        for (const event& e : events)
+            ares_process_fd(channel_, (e.what & sys::poll_event::readable) != 0 ? e.socket : ARES_SOCKET_BAD,
+                            (e.what & sys::poll_event::writable) != 0 ? e.socket : ARES_SOCKET_BAD);
+        return static_cast<int>(events.size());
+    }
+
+    const std::string& host_;
+    const context& ctx_;
+    std::vector<address>& found_;
+    std::unique_ptr<io::fd> poller_{};
+    ares_channel channel_ = nullptr;
+    std::error_code result_{};
+    bool done_ = false;
+};
+
+std::error_code by_cares(const std::string& host, const context& ctx, std::vector<address>& found)
+{
+    query q(host, ctx, found);
+    return q.run();
+}
+
+}  // namespace
+
+}  // namespace weft::net
+
+/// A link option of weft::dns names it, so that this file is taken out of its archive.
+extern "C" WEFT_API bool weft_dns_installed;
+bool weft_dns_installed = (weft::net::detail::set_resolver(&weft::net::by_cares), true);
