@@ -9,10 +9,16 @@
 // it accepts no more, lets the requests that have begun come to their end, and exits with status 0.
 //
 // usage: http_server [--files FOLDER] [--tls CERTIFICATE KEY] [ADDRESS]      (default: 127.0.0.1:8080)
+#include <array>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
+#include <exception>
+#include <functional>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -165,6 +171,7 @@ private:
                 response refusal = answer(parser.get(), http::status::payload_too_large, "too long\n");
                 refusal.keep_alive(false);
                 http::write(stream, refusal, ec);
+                read_out(conn);
                 return;
             }
             if (ec)
@@ -181,6 +188,19 @@ private:
             if (ec)
                 return;
         }
+    }
+
+    /// Takes what the client is still sending, for a while: closing at once would reset the connection, and the client
+    /// would not see the answer.
+    template <class Conn>
+    static void read_out(Conn& conn)
+    {
+        std::error_code ec;
+        conn.shutdown_write(ec);
+        conn.set_read_deadline(weft::clock::now() + 2s);
+        std::array<std::byte, 4'096> buffer{};
+        while (!ec && conn.read(buffer, ec) != 0)
+            continue;
     }
 
     /// False: nothing comes any more.
