@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "common/stop_signal.hpp"
-#include "weft/net.hpp"
 #include "weft/weft.hpp"
 
 namespace {

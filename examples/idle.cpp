@@ -14,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include "weft/net.hpp"
 #include "weft/weft.hpp"
 
 namespace {

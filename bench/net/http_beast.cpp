@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "weft/asio.hpp"
-#include "weft/net.hpp"
 #include "weft/weft.hpp"
 
 namespace {

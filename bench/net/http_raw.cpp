@@ -10,7 +10,6 @@
 #include <system_error>
 #include <utility>
 
-#include "weft/net.hpp"
 #include "weft/weft.hpp"
 
 namespace {

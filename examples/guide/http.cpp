@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "weft/asio.hpp"
-#include "weft/net.hpp"
 #include "weft/weft.hpp"
 
 namespace asio = boost::asio;

@@ -8,7 +8,6 @@
 #include <system_error>
 #include <utility>
 
-#include "weft/net.hpp"
 #include "weft/tls.hpp"
 #include "weft/weft.hpp"
 

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "weft/asio.hpp"
-#include "weft/net.hpp"
 #include "weft/weft.hpp"
 #ifdef EXAMPLE_TLS
 #include "weft/tls.hpp"

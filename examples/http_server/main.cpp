@@ -28,7 +28,6 @@
 
 #include "../common/stop_signal.hpp"
 #include "weft/asio.hpp"
-#include "weft/net.hpp"
 #include "weft/weft.hpp"
 #ifdef EXAMPLE_TLS
 #include "weft/tls.hpp"

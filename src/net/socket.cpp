@@ -142,7 +142,13 @@ int connect_stream(io::fd& f, const address& to) noexcept
         return mine.error();
     const auto size = static_cast<socklen_t>(to.size());
     int error = -sys::connect_socket(f.number(), sockaddr_of(to), size);
-    // EAGAIN: a Unix socket whose listener has no room; there is nothing to wait for.
+    // A Unix socket whose listener has no room says EAGAIN, and nothing tells when there is some.
+    constexpr std::int64_t longest_pause = 50'000'000;  // ns
+    for (std::int64_t pause = 1'000'000; error == EAGAIN; pause = std::min(pause * 2, longest_pause)) {
+        if (const int failed = mine.pause(pause); failed != 0)
+            return failed;
+        error = -sys::connect_socket(f.number(), sockaddr_of(to), size);
+    }
     while (error == EINPROGRESS || error == EALREADY) {
         if (const int failed = mine.wait(); failed != 0)
             return failed;

@@ -87,9 +87,19 @@ unix_conn dial_unix(std::string_view path, const context& ctx, std::error_code& 
         return {};
     }
     io::detail::fd_ptr f = own(number, io::fd::kind::socket);
-    const int error = f != nullptr ? connect_stream(*f, to) : ENOMEM;
+    int error = ENOMEM;
+    if (f != nullptr) {
+        const io::canceler watch(ctx, *f, io::poll_side::write);
+        error = connect_stream(*f, to);
+    }
     set_error(ec, error);
-    return error == 0 ? unix_conn(std::move(f)) : unix_conn();
+    if (error != 0) {
+        if (const std::error_code ended = ctx.err())
+            ec = ended;
+        return {};
+    }
+    f->set_deadline(io::poll_side::write, rt::never);  // the context may have ended too late to matter
+    return unix_conn(std::move(f));
 }
 
 unix_conn dial_unix(std::string_view path, const context& ctx)

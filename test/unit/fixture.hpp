@@ -91,6 +91,12 @@ public:
             {
                 auto f = weft::async([] { weft::sleep_for(std::chrono::milliseconds(1)); });
                 f.get();
+                // The poller.
+                weft::io::pipe_ends p = weft::io::pipe();
+                p.reader.set_read_deadline(std::chrono::milliseconds(1));
+                std::error_code timed_out;
+                std::byte b{};
+                (void)p.reader.read({&b, 1}, timed_out);
             });
         std::thread([] { weft::sleep_for(std::chrono::microseconds(1)); }).join();
         // The last of run()'s goroutine and of its stack comes after its return, and would be in the first census.
