@@ -102,10 +102,19 @@ settings::settings(const client_options& options)
 {
     common();
     SSL_CTX_set_verify(get(), options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-    // Reads files.
-    if (options.verify && options.system_authorities &&
-        weft::blocking([this]() noexcept { return SSL_CTX_set_default_verify_paths(get()); }) != 1)
-        refuse("client", "the system's authorities can't be read");
+    if (options.verify && options.system_authorities) {
+        // Reads files. Afterwards this may be another thread, which does not have OpenSSL's words.
+        std::string why;
+        weft::blocking(
+            [&]
+            {
+                ERR_clear_error();
+                if (SSL_CTX_set_default_verify_paths(get()) != 1)
+                    why = openssl_words();
+            });
+        if (!why.empty())
+            throw std::invalid_argument("weft::tls::client: the system's authorities can't be read (" + why + ")");
+    }
     trust(options.authorities, "client_options::authorities");
     if (!options.certificate.text.empty() || !options.key.text.empty())
         use_certificate(options.certificate, options.key, "client");
