@@ -94,13 +94,6 @@ public:
     pin& operator=(const pin&) = delete;
 };
 
-/// Runs `f`, a call that blocks the OS thread, while other goroutines go on; returns its result.
-template <class F>
-decltype(auto) blocking(F&& f)
-{
-    return std::forward<F>(f)();
-}
-
 /// Counters of the runtime, each read without stopping it: exact when nothing runs meanwhile.
 struct runtime_stats {
     // goroutines
