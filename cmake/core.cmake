@@ -1,8 +1,8 @@
-# weft_add_core(<target> STATIC|SHARED): the runtime, from all of src/. Folders of edges (src/debug, src/hook, src/dns) are
-# targets of their own and not part of it.
+# weft_add_core(<target> STATIC|SHARED): the runtime, from all of src/. Folders of edges (src/debug, src/hook, src/dns,
+# src/tls) are targets of their own and not part of it.
 
 file(GLOB_RECURSE WEFT_CORE_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*.cpp" "${PROJECT_SOURCE_DIR}/src/*.S")
-list(FILTER WEFT_CORE_SOURCES EXCLUDE REGEX "/src/(debug|hook|dns)/")
+list(FILTER WEFT_CORE_SOURCES EXCLUDE REGEX "/src/(debug|hook|dns|tls)/")
 if(WEFT_CORE_SOURCES MATCHES "\\.S(;|$)")
     enable_language(ASM)
 endif()

@@ -12,6 +12,8 @@ if(TARGET weft_debug)
     list(APPEND libraries weft_debug)
 endif()
 
+list(APPEND libraries ${WEFT_EDGES})
+
 install(TARGETS ${libraries} EXPORT weftTargets)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/weft" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT weftTargets NAMESPACE weft:: DESTINATION "${package_dir}")

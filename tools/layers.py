@@ -21,7 +21,7 @@ from pathlib import Path
 LAYERS = (("base",), ("sys",), ("rt",), ("chan", "sync", "task", "time"), ("io", "net", "fs"))
 SIBLINGS = {"task": {"sync", "time"}, "net": {"io"}, "fs": {"io"}}
 # Targets of their own: they see everything, nothing sees them.
-EDGES = ("debug", "hook", "dns")
+EDGES = ("debug", "hook", "dns", "tls")
 
 # What folders above the scheduler may include of it, beside the waist.
 WAIST = "rt/rt.hpp"

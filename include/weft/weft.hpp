@@ -5,6 +5,7 @@
 #include "weft/clock.hpp"
 #include "weft/context.hpp"
 #include "weft/debug.hpp"
+#include "weft/fs.hpp"
 #include "weft/future.hpp"
 #include "weft/go.hpp"
 #include "weft/group.hpp"

@@ -81,5 +81,9 @@ cmd_docs() {
 
 cmd_bench() {
     need "${packages_bench[@]}"
+    if [[ ${1:-} == --net ]]; then
+        shift
+        exec python3 -B tools/net_bench.py "$@"
+    fi
     exec python3 -B tools/bench.py "$@"
 }

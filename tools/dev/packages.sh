@@ -2,15 +2,17 @@
 
 packages_build=(g++ cmake ninja-build)
 packages_net=(libc-ares-dev pkgconf)
-packages_examples=("${packages_build[@]}" pkgconf libdw-dev libcli11-dev nlohmann-json3-dev libfmt-dev)
-packages_test=("${packages_examples[@]}" "${packages_net[@]}" libgtest-dev python3 valgrind)
+packages_edges=(libssl-dev libboost1.81-dev "${packages_net[@]}")
+packages_examples=("${packages_build[@]}" "${packages_edges[@]}" libdw-dev libcli11-dev nlohmann-json3-dev libfmt-dev)
+packages_clients=(curl openssl netcat-openbsd wrk apache2-utils)
+packages_test=("${packages_examples[@]}" "${packages_clients[@]}" libgtest-dev python3 valgrind)
 packages_format=(clang-format-19)
 packages_clang=(clang-19 libclang-rt-19-dev)
-packages_lint=("${packages_build[@]}" python3 "${packages_format[@]}" "${packages_clang[@]}" clang-tidy-19 libgtest-dev)
+packages_lint=("${packages_build[@]}" python3 "${packages_format[@]}" "${packages_clang[@]}" clang-tidy-19 libgtest-dev "${packages_edges[@]}")
 packages_arm=(g++-aarch64-linux-gnu qemu-user)
 packages_test_all=("${packages_test[@]}" "${packages_format[@]}" "${packages_clang[@]}")
 [[ $(uname -m) == aarch64 ]] || packages_test_all+=("${packages_arm[@]}")
-packages_bench=("${packages_build[@]}" libbenchmark-dev python3 golang-go valgrind)
+packages_bench=("${packages_build[@]}" "${packages_edges[@]}" libbenchmark-dev python3 golang-go valgrind wrk)
 packages_docs=(doxygen)
 packages_all=("${packages_test_all[@]}" "${packages_lint[@]}" "${packages_bench[@]}" "${packages_docs[@]}" gdb)
 
@@ -23,6 +25,10 @@ have_package() {
         g++-aarch64-linux-gnu) command -v aarch64-linux-gnu-g++ ;;
         qemu-user) command -v qemu-aarch64 ;;
         golang-go) command -v go || test -x /usr/local/go/bin/go ;;
+        libssl-dev) test -e /usr/include/openssl/ssl.h ;;
+        libboost1.81-dev) test -e /usr/include/boost/beast/version.hpp ;;
+        netcat-openbsd) command -v nc ;;
+        apache2-utils) command -v ab ;;
         libcli11-dev) test -e /usr/include/CLI/CLI.hpp ;;
         nlohmann-json3-dev) test -e /usr/include/nlohmann/json.hpp ;;
         libdw-dev) test -e /usr/include/elfutils/libdwfl.h ;;

@@ -96,12 +96,16 @@ func selected(name string, filters []string) bool {
 func main() {
 	procs := flag.Int("procs", 1, "GOMAXPROCS")
 	asJSON := flag.Bool("json", false, "print one JSON object a line")
+	server := flag.String("serve", "", "be a server for tools/net_bench.py: raw or http")
 	list := flag.Bool("list", false, "print the names and exit")
 	flag.Parse()
 	if *procs < 1 {
 		fail("--procs %d: must be at least 1", *procs)
 	}
 	runtime.GOMAXPROCS(*procs)
+	if *server != "" {
+		serve(*server)
+	}
 
 	ran := false
 	for _, b := range benches {

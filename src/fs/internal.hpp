@@ -1,0 +1,59 @@
+// What the files of fs/ share: errors and statuses.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "sys/file.hpp"
+#include "weft/fs.hpp"
+#include "weft/runtime.hpp"
+
+namespace weft::fs {
+
+/// As sys/file.hpp returns it: below 0 is -errno.
+[[nodiscard]] inline std::error_code error_of(std::int64_t result) noexcept
+{
+    return result < 0 ? std::error_code(static_cast<int>(-result), std::generic_category()) : std::error_code();
+}
+
+/// The result of a call of sys/file.hpp that ran as blocking(): 0 and `ec` when it has failed.
+template <class Call>
+auto result_of(std::error_code& ec, Call&& call)
+{
+    const auto result = weft::blocking(std::forward<Call>(call));
+    ec = error_of(result);
+    return result < 0 ? 0 : result;
+}
+
+/// `call(ec)`, for the form that throws.
+template <class Call, class... Paths>
+auto or_throw(const char* what, Call&& call, const Paths&... paths)
+{
+    std::error_code ec;
+    const auto check = [&]
+    {
+        if (ec)
+            throw std::filesystem::filesystem_error(what, paths..., ec);
+    };
+    if constexpr (std::is_void_v<decltype(call(ec))>) {
+        call(ec);
+        check();
+    } else {
+        auto result = call(ec);
+        check();
+        return result;
+    }
+}
+
+/// A file with a name that nobody else has.
+[[nodiscard]] temp_file new_file_in(const path& folder, perms permissions, std::error_code& ec);
+
+[[nodiscard]] file_type type_of(std::uint32_t mode) noexcept;
+[[nodiscard]] file_status status_of(const sys::file_facts& facts) noexcept;
+
+}  // namespace weft::fs
