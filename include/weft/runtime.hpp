@@ -32,8 +32,8 @@ struct options {
     /// are all parked and there is no timer, and no thread that is not weft's or parked too, to wake one of them. To be
     /// switched off where signal handlers wake goroutines: those can't be foreseen.
     bool detect_deadlock = true;
-    /// SIGQUIT (Ctrl-\ on a terminal) prints a dump of all goroutines on stderr (weft/debug.hpp), and the program goes on;
-    /// without this it ends the process, as for any program. WEFT_DEBUG=sigquit does the same. Takes the place of a
+    /// SIGQUIT (Ctrl-\ on a terminal) prints a dump of all goroutines on stderr (weft/debug.hpp), and the program goes
+    /// on; without this it ends the process, as for any program. WEFT_DEBUG=sigquit does the same. Takes the place of a
     /// handler that was there.
     bool dump_on_sigquit = false;
 };

@@ -200,6 +200,11 @@ m* this_m() noexcept
 
 void enter_slow(m&) noexcept {}
 
+bool enter_with_p_slow(m&) noexcept
+{
+    return true;
+}
+
 void park_inside(m*, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     park(me, commit, argument, why);
