@@ -406,8 +406,13 @@ void census::print(base::printer& out, std::int64_t now)
     std::vector<const group*> order;
     for (const group& g : groups_)
         order.push_back(&g);
-    std::stable_sort(order.begin(), order.end(), [](const group* a, const group* b)
-                     { return a->what != b->what ? a->what < b->what : a->count > b->count; });
+    const auto before = [](const group* a, const group* b)
+    {
+        if (a->what != b->what)
+            return a->what < b->what;
+        return a->count != b->count ? a->count > b->count : a->members[0].id < b->members[0].id;
+    };
+    std::sort(order.begin(), order.end(), before);
     for (const group* const each : order) {
         const group& g = *each;
         out.print("\n");

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include "../support/observe.hpp"
 #include "../support/scenarios.hpp"
 #include "weft/weft.hpp"
 
@@ -166,6 +167,22 @@ int parks_with_locks()
         });
 }
 
+int migrates()
+{
+    return weft::run(
+        []
+        {
+            constexpr int parks = 50;
+            int moved = 0;
+            for (int i = 0; i < parks; ++i) {
+                const long before = weft::test::thread_id();
+                weft::sleep_for(1us);
+                moved += weft::test::thread_id() != before ? 1 : 0;
+            }
+            return moved == parks ? 49 : 1;
+        });
+}
+
 int deadlock()
 {
     return weft::run(
@@ -191,5 +208,6 @@ int main(int argc, char** argv)
                                      {"stalls_not", stalls_not},
                                      {"idle_for_a_while", idle_for_a_while},
                                      {"parks_with_locks", parks_with_locks},
+                                     {"migrates", migrates},
                                      {"deadlock", deadlock}});
 }

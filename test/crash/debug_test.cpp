@@ -109,6 +109,15 @@ TEST(debug_test, a_deadlock_is_seen_beside_the_watching_thread)
     EXPECT_TRUE(run("deadlock", {"WEFT_PROCS=2", "WEFT_DEBUG=stall=1s,waits"}).exited(2));
 }
 
+TEST(debug_test, each_park_moves_the_goroutine)
+{
+    for (const char* procs : {"WEFT_PROCS=1", "WEFT_PROCS=4"}) {
+        const outcome o = run("migrates", {procs, "WEFT_DEBUG=migrate"});
+        EXPECT_TRUE(o.exited(49)) << o;
+        EXPECT_EQ(o.err, "");
+    }
+}
+
 TEST(debug_test, locks_need_the_library)
 {
     const outcome o = run("parks_with_locks", {"WEFT_PROCS=2", "WEFT_DEBUG=locks"});
