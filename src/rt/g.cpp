@@ -18,8 +18,9 @@ struct row {
 // Lock order: leaf.
 struct {
     sys::lock_word lock;
-    g* magazines = nullptr;  // guarded by lock; full ones, linked by their first item's magazine_link()
-    g* singles = nullptr;    // guarded by lock; for those without a P
+    g* magazines = nullptr;          // guarded by lock; full ones, linked by their first item's magazine_link()
+    g* singles = nullptr;            // guarded by lock; for those without a P, and for all when there is nothing else
+    std::uint32_t single_count = 0;  // guarded by lock
     // Small pages first, so that a small program stays small; then whole huge pages, because a burst of a million
     // goroutines would otherwise spend more time in page faults than in everything else.
     region small{std::size_t{256} << 10, std::size_t{1} << 20, sys::pages::small};  // guarded by lock
@@ -34,7 +35,7 @@ g*& magazine_link(g* first) noexcept
     return *reinterpret_cast<g**>(first->storage);
 }
 
-/// Precondition of both: pool.lock is held.
+/// Precondition of these: pool.lock is held.
 g* pop_magazine() noexcept
 {
     g* const first = pool.magazines;
@@ -46,6 +47,16 @@ void push_magazine(g* first) noexcept
 {
     magazine_link(first) = pool.magazines;
     pool.magazines = first;
+}
+
+g* pop_single() noexcept
+{
+    g* const item = pool.singles;
+    if (item != nullptr) {
+        pool.singles = item->next;
+        --pool.single_count;
+    }
+    return item;
 }
 
 /// Precondition: pool.lock is held. Regions hand out neighbours until a reservation is used up, and those grow, so
@@ -91,7 +102,10 @@ g* g_cache::take_slow() noexcept
             fresh_ = carve(batch);
             fresh_count_ = fresh_ == nullptr ? 0 : batch;
         }
+        g* const last = spare_ == nullptr && fresh_ == nullptr ? pop_single() : nullptr;
         pool.lock.unlock();
+        if (last != nullptr)
+            return last;
     }
     if (spare_ != nullptr) {
         loaded_ = spare_;
@@ -122,11 +136,14 @@ void g_cache::unload() noexcept
 g* take_global_g() noexcept
 {
     pool.lock.lock();
-    g* item = pool.singles;
-    if (item != nullptr)
-        pool.singles = item->next;
-    else
+    g* item = pop_single();
+    if (item == nullptr)
         item = carve(1);
+    if (item == nullptr) {
+        pool.singles = pop_magazine();
+        pool.single_count = pool.singles != nullptr ? g_cache::magazine : 0;
+        item = pop_single();
+    }
     pool.lock.unlock();
     return item;
 }
@@ -134,8 +151,14 @@ g* take_global_g() noexcept
 void give_global_g(g* item) noexcept
 {
     pool.lock.lock();
+    if (pool.single_count == g_cache::magazine) {  // back to those who start most
+        push_magazine(pool.singles);
+        pool.singles = nullptr;
+        pool.single_count = 0;
+    }
     item->next = pool.singles;
     pool.singles = item;
+    ++pool.single_count;
     pool.lock.unlock();
 }
 

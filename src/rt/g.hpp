@@ -103,6 +103,7 @@ static_assert(offsetof(g, storage) - offsetof(g, extra) == detail::task_extra_of
 /// are. Lists go to and from the shared pool whole (the magazines of Bonwick and Adams, "Magazines and Vmem", 2001).
 class g_cache {
 public:
+    static constexpr std::uint32_t magazine = 512;  ///< so many make a full one
     /// Null when no memory is to be had.
     [[nodiscard]] WEFT_ALWAYS_INLINE g* take() noexcept
     {
@@ -123,7 +124,6 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t magazine = 512;
     static constexpr std::uint32_t batch = 64;
     [[nodiscard]] g* take_slow() noexcept;
     void unload() noexcept;

@@ -510,7 +510,7 @@ bool is_inner_function(const void* function) noexcept
 {
     const auto is = [function](auto* f) { return function == reinterpret_cast<const void*>(f); };
     return is(&park) || is(&park_inside) || is(&park_until) || is(&park_until_inside) || is(&park_special) ||
-           is(&switch_out) || is(&switch_in_exception) || is(&yield) || is(&goroutine_main);
+           is(&switch_out) || is(&switch_in_exception) || is(&leave_without_p) || is(&yield) || is(&goroutine_main);
 }
 
 void stop_here() noexcept
