@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -86,16 +87,22 @@ private:
     };
 
     template <class F>
+    struct clearing {
+        std::optional<F>* what;
+        ~clearing() { what->reset(); }
+    };
+
+    template <class F>
     void start(F&& f)
     {
         place failed{this};
         detail::spawn(
-            [this, fn = std::decay_t<F>(std::forward<F>(f))]() mutable
+            [this, fn = std::optional<std::decay_t<F>>(std::in_place, std::forward<F>(f))]() mutable
             {
                 const place at_end{this};
+                const clearing first{&fn};  // it has gone when wait() returns
                 try {
-                    std::decay_t<F> mine(std::move(fn));  // it has gone when wait() returns
-                    std::invoke(std::move(mine));
+                    std::invoke(std::move(*fn));
                 } catch (...) {
                     if (std::exception_ptr e = std::current_exception())
                         fail(std::move(e));
