@@ -5,6 +5,7 @@
 #include <cinttypes>
 #include <new>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "rt/rt.hpp"
@@ -225,7 +226,7 @@ public:
     /// Throws std::bad_alloc.
     void add_running(const running_goroutine& found)
     {
-        running_.push_back(found.who);
+        running_.emplace_back(found.who, found.id);
         ++counts_[static_cast<std::size_t>(doing::running)];
         group wanted;
         wanted.what = doing::running;
@@ -277,10 +278,9 @@ private:
 
     void add(const view& v)
     {
-        if (v.state == g_state::running) {
-            if (std::find(running_.begin(), running_.end(), v.item) != running_.end())
-                return;
-        }
+        // Once is enough, whatever it has come to do since its thread was asked.
+        if (std::find(running_.begin(), running_.end(), std::pair(v.item, v.id)) != running_.end())
+            return;
         group wanted;
         wanted.started_at = v.started_at;
         goroutine_stack stack;
@@ -349,7 +349,7 @@ private:
     std::array<view, 256> batch_{};
     std::size_t batched_ = 0;
     sys::row_cache cache_;
-    std::vector<const g*> running_;
+    std::vector<std::pair<const g*, std::uint64_t>> running_;  ///< with the id: who else has the block later is another
     std::vector<group> groups_;
     std::unordered_multimap<std::uint64_t, std::size_t> by_hash_;
     std::array<std::uint64_t, 4> counts_{};

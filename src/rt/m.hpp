@@ -40,6 +40,7 @@ struct alignas(base::cache_line) m {
     g* locked = nullptr;              ///< the goroutine that has this thread for itself
     g* handed = nullptr;              ///< = locked, runnable again; set with handed_proc by whoever found it
     p* handed_proc = nullptr;         ///< the P to run it with
+    const g* stays = nullptr;         ///< may run here again although it is to move at each park (watch.hpp)
     bool spinning = false;            ///< counted in idle_word
     std::int64_t stole_at = 0;        ///< when it last got work from elsewhere, ns; 0: not since it was out of work
     std::uint32_t wasted_steals = 0;  ///< in a row; find.cpp

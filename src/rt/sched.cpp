@@ -659,8 +659,11 @@ void schedule(m& self) noexcept
                     return;
                 continue;
             }
-            if ((self.detour & m::watched) != 0 && move_to_another_m(self, next)) {
-                if (!sleep_without_p(self))
+            if ((self.detour & m::watched) != 0 && must_move(self, next)) {
+                push_next(*self.proc, next);
+                if (!pass_p_on(self))
+                    self.stays = next;  // no other thread is to be had
+                else if (!sleep_without_p(self))
                     return;
                 continue;
             }

@@ -6,6 +6,7 @@
 #include <array>
 #include <new>
 #include <unordered_map>
+#include <utility>
 
 #include "base/check.hpp"
 #include "base/printer.hpp"
@@ -303,16 +304,14 @@ void look_at_park(m& self) noexcept
         parked.home = &self;
 }
 
-bool move_to_another_m(m& self, g* next) noexcept
+bool must_move(m& self, const g* next) noexcept
 {
     if (!debugging().migrate || next->home != &self || (next->flags & g::locked) != 0)
         return false;
-    next->home = nullptr;  // if no other thread is to be had, it runs here after all
-    if (self.proc->id >= sched.procs.load(base::memory_order_relaxed) ||
-        sched.stopping.load(base::memory_order_relaxed))
+    if (std::exchange(self.stays, nullptr) == next)
         return false;
-    push_next(*self.proc, next);
-    return pass_p_on(self);
+    return self.proc->id < sched.procs.load(base::memory_order_relaxed) &&
+           !sched.stopping.load(base::memory_order_relaxed);
 }
 
 }  // namespace weft::rt

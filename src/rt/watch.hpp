@@ -25,7 +25,7 @@ void stop_watch_in_child() noexcept;
 [[nodiscard]] bool parks_are_watched() noexcept;
 /// On g0 of a watched M, when it has just been switched to and nobody else can see the goroutine that has parked.
 void look_at_park(m& self) noexcept;
-/// On g0 of a watched M, which is about to run `next`. True: another M has got it, and `self` is without a P.
-[[nodiscard]] bool move_to_another_m(m& self, g* next) noexcept;
+/// On g0 of a watched M, which is about to run `next`: whether another M is to run it, since it has parked on this one.
+[[nodiscard]] bool must_move(m& self, const g* next) noexcept;
 
 }  // namespace weft::rt

@@ -176,7 +176,14 @@ int migrates()
             int moved = 0;
             for (int i = 0; i < parks; ++i) {
                 const long before = weft::test::thread_id();
-                weft::sleep_for(1us);
+                weft::wait_group parked;
+                parked.go(
+                    []
+                    {
+                        while (weft::stats().goroutines_waiting == 0)
+                            weft::yield();
+                    });
+                parked.wait();
                 moved += weft::test::thread_id() != before ? 1 : 0;
             }
             return moved == parks ? 49 : 1;

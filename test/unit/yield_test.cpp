@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -73,14 +74,15 @@ void newcomer_runs_beside_yielders(int procs, bool from_thread)
     std::atomic<int> running{0};
     constexpr int yielders = 8;
     weft::wait_group all;
-    std::atomic<std::uint64_t> since{0};
+    constexpr std::int64_t not_yet = std::numeric_limits<std::int64_t>::min();
+    std::atomic<std::int64_t> since{not_yet};  // how many yields the newcomer has waited for
     for (int i = 0; i < yielders; ++i) {
         all.go(
             [&]
             {
                 ++running;
                 while (!stop && !starved) {
-                    if (since.fetch_add(1, std::memory_order_relaxed) > out_of_proportion)
+                    if (since.fetch_add(1, std::memory_order_relaxed) > static_cast<std::int64_t>(out_of_proportion))
                         starved = true;
                     weft::yield();
                 }
@@ -89,9 +91,13 @@ void newcomer_runs_beside_yielders(int procs, bool from_thread)
     while (running < yielders)
         weft::yield();
     for (std::size_t i = 0; i < scaled(200) && !starved; ++i) {
-        since = 0;
+        since = not_yet;
         weft::test::gate ran;
-        const auto start = [&] { weft::go([&] { ran.open(); }); };
+        const auto start = [&]
+        {
+            weft::go([&] { ran.open(); });
+            since = 0;
+        };
         if (from_thread)
             std::thread(start).join();
         else

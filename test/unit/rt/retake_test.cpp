@@ -20,8 +20,10 @@ namespace {
 
 using retake_test = weft::test::fixture;
 using weft::test::eventually;
+using weft::test::get_errno;
 using weft::test::procs;
 using weft::test::scaled;
+using weft::test::set_errno;
 using weft::test::thread_id;
 
 using namespace std::chrono_literals;
@@ -200,11 +202,11 @@ WEFT_TEST(retake_test, errno_survives_the_way_back)
                 [&]
                 {
                     (void)line.read_one();
-                    errno = EXDEV;
+                    set_errno(EXDEV);
                     return 0;
                 });
             EXPECT_EQ(saved, 0);
-            EXPECT_EQ(errno, EXDEV);
+            EXPECT_EQ(get_errno(), EXDEV);
         });
     all.go([&] { compute_until(stop); });
     weft::yield();
