@@ -83,6 +83,8 @@ struct alignas(base::cache_line) p {
 
     /// Goroutines in the rings; a hint unless called by the owner.
     [[nodiscard]] std::uint32_t queued() const noexcept { return ready.size() + fresh.size(); }
+    /// A hint likewise.
+    [[nodiscard]] bool has_work() const noexcept { return has_next() || queued() != 0; }
 };
 
 }  // namespace weft::rt

@@ -114,7 +114,7 @@ void begin_blocking() noexcept
     p& proc = *self->proc;
     self->blocking.store(proc.tick.load(base::memory_order_relaxed), base::memory_order_relaxed);
     // Others wait behind us: sysmon had better look soon. It finds out by itself, but not within microseconds.
-    if (proc.has_next() || proc.queued() != 0 || sched.global.size() != 0) [[unlikely]]
+    if (proc.has_work() || sched.global.size() != 0) [[unlikely]]
         poke_sysmon();
 }
 

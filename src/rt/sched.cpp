@@ -243,6 +243,35 @@ bool release_stack(g*, void* argument) noexcept
     return true;
 }
 
+/// Has release_stack() run on the next stack.
+void release_after_switch(m& self, const goroutine_end& end) noexcept
+{
+    self.dead_fiber = sys::this_fiber();
+    self.dead_stack = end.stack_top;
+    self.dead_class = end.stack_class;
+    self.commit = &release_stack;
+    self.commit_argument = &self;
+}
+
+/// The last of an ended goroutine's stack: `next` (null: g0) goes on.
+[[noreturn]] WEFT_ALWAYS_INLINE void switch_for_good(m& self, const goroutine_end& end, g* next) noexcept
+{
+    sys::forget_frames(end.stack_top);
+    const sys::context* to = &self.g0;
+    self.current = nullptr;
+    if (next != nullptr) {
+        begin_run(self, next);
+        to = &next->ctx;
+        sys::before_switch(nullptr, next->stack_top - stack_bytes(next->stack_class), stack_bytes(next->stack_class),
+                           next->fiber);
+    } else {
+        sys::before_switch(nullptr, self.g0_low, self.g0_size, self.g0_fiber);
+    }
+    sys::context nowhere;
+    sys::switch_context(&nowhere, to, &self);
+    __builtin_unreachable();
+}
+
 /// What is left of a goroutine that has ended, on an M that has no P: g0 goes on.
 [[noreturn]] WEFT_NOINLINE void end_without_p(m& self, const goroutine_end& end) noexcept
 {
@@ -255,17 +284,9 @@ bool release_stack(g*, void* argument) noexcept
         give_global_g(me);
     }
     set_locked(self, nullptr);
-    self.current = nullptr;
     self.committing = nullptr;
-    self.dead_fiber = sys::this_fiber();
-    self.dead_stack = end.stack_top;
-    self.dead_class = end.stack_class;
-    self.commit = &release_stack;
-    self.commit_argument = &self;
-    sys::before_switch(nullptr, self.g0_low, self.g0_size, self.g0_fiber);
-    sys::context nowhere;
-    sys::switch_context(&nowhere, &self.g0, &self);
-    __builtin_unreachable();
+    release_after_switch(self, end);
+    switch_for_good(self, end, nullptr);
 }
 
 /// Puts an ended goroutine away and finds the next one. Begins the section that the next one ends. Its control block
@@ -290,26 +311,9 @@ WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
         // nothing to it before it runs.
         self.proc->stacks.give(end.stack_top);
     } else {
-        self.dead_fiber = sys::this_fiber();
-        self.dead_stack = end.stack_top;
-        self.dead_class = end.stack_class;
-        self.commit = &release_stack;
-        self.commit_argument = &self;
+        release_after_switch(self, end);
     }
-    sys::forget_frames(end.stack_top);
-    const sys::context* to = &self.g0;
-    self.current = nullptr;
-    if (next != nullptr) {
-        begin_run(self, next);
-        to = &next->ctx;
-        sys::before_switch(nullptr, next->stack_top - stack_bytes(next->stack_class), stack_bytes(next->stack_class),
-                           next->fiber);
-    } else {
-        sys::before_switch(nullptr, self.g0_low, self.g0_size, self.g0_fiber);
-    }
-    sys::context nowhere;
-    sys::switch_context(&nowhere, to, &self);
-    __builtin_unreachable();
+    switch_for_good(self, end, next);
 }
 
 /// The first function of every stack: runs one goroutine after the other on it for as long as the next one has not
@@ -423,14 +427,19 @@ WEFT_NOINLINE void push_next_and_wake(p& proc, g* item) noexcept
     wake_if_needed();
 }
 
-/// Parks `me` in the section of `self`, which ends.
-WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+WEFT_ALWAYS_INLINE void begin_park(m& self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     me->why.store(why, base::memory_order_relaxed);
     me->move_to(g_state::running, g_state::waiting);
-    self->commit = commit;
-    self->commit_argument = argument;
-    self->committing = me;
+    self.commit = commit;
+    self.commit_argument = argument;
+    self.committing = me;
+}
+
+/// Parks `me` in the section of `self`, which ends.
+WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    begin_park(*self, me, commit, argument, why);
     self->proc->parks.add();
     self = switch_to(self, &me->ctx, next_direct(*self));
     finish_switch(*self);
@@ -440,11 +449,7 @@ WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* a
 /// What of a parking there is to do without a P, outside of a section: the rest is the scheduler's loop's.
 WEFT_NOINLINE void leave_without_p(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
-    me->why.store(why, base::memory_order_relaxed);
-    me->move_to(g_state::running, g_state::waiting);
-    self->commit = commit;
-    self->commit_argument = argument;
-    self->committing = me;
+    begin_park(*self, me, commit, argument, why);
     self = switch_to(self, &me->ctx, nullptr);
     finish_switch(*self);
     leave(*self);
@@ -594,18 +599,10 @@ bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept
         return false;
     g_list woken;
     heap.run_expired(now, woken);
-    const bool any = !woken.empty();
-    while (g* const item = woken.pop_front()) {
-        if ((item->flags & g::special) != 0) [[unlikely]] {
-            ready_special(this_m(), item);
-            continue;
-        }
-        item->move_to(g_state::waiting, g_state::runnable);
-        push_ready(proc, item);
-    }
-    if (any)
-        wake_if_needed();
-    return any;
+    if (woken.empty())
+        return false;
+    hand_in(this_m(), &proc, woken);
+    return true;
 }
 
 void hand_in(m* self, p* proc, g_list& woken) noexcept
@@ -954,8 +951,7 @@ bool worth_spinning() noexcept
     const m* const self = this_m();
     if (base::exploring() && self != nullptr && (self->current->flags & g::explored) != 0)
         return false;  // whoever could end the wait does not run meanwhile
-    return sched.procs.load(base::memory_order_relaxed) > 1 &&
-           (self == nullptr || (!self->proc->has_next() && self->proc->queued() == 0));
+    return sched.procs.load(base::memory_order_relaxed) > 1 && (self == nullptr || !self->proc->has_work());
 }
 
 std::int64_t now() noexcept

@@ -93,7 +93,7 @@ private:
             return false;
         }
         ++stale_;
-        const bool own_work = proc.has_next() || proc.queued() != 0;
+        const bool own_work = proc.has_work();
         if (own_work && idle.idle != 0) {
             proc.stale_next.store(tick, base::memory_order_relaxed);
             wake_one();
@@ -176,7 +176,7 @@ bool somebody_blocks() noexcept
         const p& proc = sched.at(i);
         const m* const owner = proc.owner.load(base::memory_order_acquire);
         if (owner != nullptr && owner->blocking.load(base::memory_order_relaxed) != p::no_tick &&
-            (proc.has_next() || proc.queued() != 0 || sched.global.size() != 0))
+            (proc.has_work() || sched.global.size() != 0))
             return true;
     }
     return false;

@@ -18,13 +18,19 @@ namespace weft::rt {
 
 namespace {
 
+/// For new_m(). Precondition: sched.lock is held.
+void put_away(m& threadless) noexcept
+{
+    threadless.next_free = sched.free_ms;
+    sched.free_ms = &threadless;
+}
+
 /// What is left to do for an M that is off every list, on its thread: afterwards it may run on another one.
 void end_m(m& self) noexcept
 {
     set_this_m(nullptr);
     sched.lock.lock();
-    self.next_free = sched.free_ms;
-    sched.free_ms = &self;
+    put_away(self);
     sched.threads_ended.add();
     sched.lock.unlock();
 }
@@ -103,8 +109,7 @@ int start_m(p* proc, bool spinning) noexcept
         }
         sched.lock.lock();
         --sched.ms;
-        fresh->next_free = sched.free_ms;
-        sched.free_ms = fresh;
+        put_away(*fresh);
         sched.lock.unlock();
     }
     return error;
@@ -143,9 +148,10 @@ m* take_idle_m() noexcept
     return first;
 }
 
-/// `proc` belongs to the caller, and one spinning M is counted in advance. Returns an errno, with the P back on the
-/// list and the count undone.
-int run_searcher(p& proc) noexcept
+/// `proc`, which belongs to the caller, goes to an M that sleeps or to a new one; if that is to spin, it has been
+/// counted in advance. Returns an errno, with the P back on the list, whoever comes first takes it, and the count
+/// undone.
+int give_p(p& proc, bool spinning) noexcept
 {
     sched.lock.lock();
     m* const sleeper = take_idle_m();
@@ -154,14 +160,14 @@ int run_searcher(p& proc) noexcept
     sched.lock.unlock();
     if (sleeper != nullptr) {
         own_p(*sleeper, proc);
-        sleeper->spinning = true;
+        sleeper->spinning = spinning;
         wake_m(*sleeper);
         return 0;
     }
-    const int error = start_m(&proc, true);
+    const int error = start_m(&proc, spinning);
     if (error != 0) {
         sched.lock.lock();
-        list_idle_p(proc, true);
+        list_idle_p(proc, spinning);
         sched.thread_failures.add();
         sched.lock.unlock();
     }
@@ -238,12 +244,8 @@ bool too_many_idle_ms() noexcept
 
 void review_idle_ms() noexcept
 {
-    for (m* sleeper = sched.idle_first; sleeper != nullptr; sleeper = sleeper->next_idle) {
-        std::uint32_t seen = m::asleep;
-        if (sleeper->note.compare_exchange_strong(seen, m::look, base::memory_order_acq_rel,
-                                                  base::memory_order_relaxed))
-            sys::futex_wake(&sleeper->note, 1);
-    }
+    for (m* sleeper = sched.idle_first; sleeper != nullptr; sleeper = sleeper->next_idle)
+        poke(*sleeper);
 }
 
 void unlist_idle_m(m& self) noexcept
@@ -265,7 +267,7 @@ void wake_one() noexcept
         p* const proc = take_idle_p(false);
         sched.lock.unlock();
         if (proc != nullptr) {
-            if (const int error = run_searcher(*proc); error != 0)
+            if (const int error = give_p(*proc, true); error != 0)
                 warn_of_threads(error);
             return;
         }
@@ -289,30 +291,14 @@ void hand_off(p& proc) noexcept
             wake_one();
         return;
     }
-    m* const sleeper = take_idle_m();
-    if (sleeper != nullptr)
-        sched.wakeups.add();
     sched.lock.unlock();
-    if (sleeper != nullptr) {
-        own_p(*sleeper, proc);
-        wake_m(*sleeper);
-        return;
-    }
-    if (const int error = start_m(&proc, false); error != 0) {
-        sched.lock.lock();
-        list_idle_p(proc, false);  // whoever comes back first takes it
-        sched.thread_failures.add();
-        sched.lock.unlock();
+    if (const int error = give_p(proc, false); error != 0)
         warn_of_threads(error);
-    }
 }
 
 void keep_spare_m() noexcept
 {
-    sched.lock.lock();
-    const bool needed = sched.idle_ms.load(base::memory_order_relaxed) == 0 && sched.ms < sched.max_ms;
-    sched.lock.unlock();
-    if (needed)
+    if (sched.idle_ms.load(base::memory_order_relaxed) == 0)
         (void)start_m(nullptr, false);  // hand_off() tries again, and says why it fails
 }
 
@@ -343,7 +329,7 @@ bool give_p_away(m& self) noexcept
             wake_one();
         return watches;
     }
-    if (const int error = run_searcher(*taken); error != 0) {
+    if (const int error = give_p(*taken, true); error != 0) {
         if (sched.idle.read().idle >= sched.procs.load(base::memory_order_relaxed))
             out_of_threads(error);  // nobody is left to run anything
         warn_of_threads(error);
@@ -365,7 +351,7 @@ bool pass_p_on(m& self) noexcept
             wake_one();
         return true;
     }
-    if (run_searcher(*taken) == 0)
+    if (give_p(*taken, true) == 0)
         return true;
     sched.lock.lock();
     p* const back = take_idle_p(true);
@@ -398,7 +384,7 @@ void give_to_home(p& proc, g* item) noexcept
 
 int start_first_m(p& proc) noexcept
 {
-    return run_searcher(proc);
+    return give_p(proc, true);
 }
 
 void wake_timekeeper(std::int64_t when) noexcept
