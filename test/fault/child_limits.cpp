@@ -108,33 +108,32 @@ int no_memory_for_a_large_stack()
         });
 }
 
-// Goroutines that never run need control blocks only: whoever starts them keeps the P. go() says that there are no more,
-// and everything goes on.
+// Goroutines that never run need control blocks only: whoever starts them keeps the P. go() says that there are no
+// more, and everything goes on.
 int no_memory_for_control_blocks()
 {
-    return weft::run(
-        weft::options{.procs = 1, .slice = std::chrono::minutes(10)},
-        []
-        {
-            weft::async([] {}).get();
-            std::atomic<std::size_t> ran{0};
-            limit_address_space(64 * mib);
-            std::size_t started = 0;
-            try {
-                for (;;) {
-                    weft::go([&] { ++ran; });
-                    ++started;
-                }
-            } catch (const std::bad_alloc&) {
-                say("bad_alloc");
-            }
-            while (ran < started)
-                weft::yield();
-            say("all of them ran: %s", started > 100'000 ? "many" : "few");
-            weft::async([&] { ++ran; }).get();
-            say(ran == started + 1 ? "and it goes on" : "lost one");
-            return 0;
-        });
+    return weft::run(weft::options{.procs = 1, .slice = std::chrono::minutes(10)},
+                     []
+                     {
+                         weft::async([] {}).get();
+                         std::atomic<std::size_t> ran{0};
+                         limit_address_space(64 * mib);
+                         std::size_t started = 0;
+                         try {
+                             for (;;) {
+                                 weft::go([&] { ++ran; });
+                                 ++started;
+                             }
+                         } catch (const std::bad_alloc&) {
+                             say("bad_alloc");
+                         }
+                         while (ran < started)
+                             weft::yield();
+                         say("all of them ran: %s", started > 100'000 ? "many" : "few");
+                         weft::async([&] { ++ran; }).get();
+                         say(ran == started + 1 ? "and it goes on" : "lost one");
+                         return 0;
+                     });
 }
 
 int no_memory_to_start()
