@@ -8,6 +8,7 @@
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
+#include "sys/thread.hpp"
 
 namespace weft::rt {
 
@@ -141,11 +142,17 @@ void sleep_in_poller(m& self, std::int64_t until) noexcept
     if (!self.note.compare_exchange_strong(seen, m::polling, base::memory_order_acq_rel, base::memory_order_relaxed))
         return;
     g_list woken;
-    netpoll::poll(until, woken);
+    const bool any = netpoll::poll(until, woken);
     seen = m::polling;
-    (void)self.note.compare_exchange_strong(seen, m::asleep, base::memory_order_acq_rel, base::memory_order_relaxed);
-    if (woken.empty())
+    const bool told = !self.note.compare_exchange_strong(seen, m::asleep, base::memory_order_acq_rel,
+                                                         base::memory_order_relaxed);
+    if (told)
+        netpoll::take_interrupt();
+    if (woken.empty()) {
+        if (any && !told)
+            sys::yield_thread();  // another M, the timekeeper before us, is being woken
         return;
+    }
     sched.lock.lock();
     const bool back = self.listed && take_p_back(self);
     if (back)

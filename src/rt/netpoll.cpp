@@ -264,7 +264,7 @@ int netpoll::init() noexcept
     if (poller.load(base::memory_order_relaxed) < 0) {
         const int opened = sys::poller_open();
         const int event = opened < 0 ? opened : sys::event_open();
-        error = event < 0 ? -event : -sys::poller_add(opened, event, sys::poll_event::readable, breaker_tag);
+        error = event < 0 ? -event : -sys::poller_add_level(opened, event, sys::poll_event::readable, breaker_tag);
         if (error == 0) {
             breaker.store(event, base::memory_order_relaxed);
             poller.store(opened, base::memory_order_release);
@@ -363,11 +363,12 @@ int netpoll::wait_and_deliver(std::int64_t until, bool few, g_list& out) noexcep
     return n;
 }
 
-void netpoll::poll(std::int64_t until, g_list& out) noexcept
+bool netpoll::poll(std::int64_t until, g_list& out) noexcept
 {
     polled_at_.store(0, base::memory_order_relaxed);
-    (void)wait_and_deliver(until, false, out);
+    const int n = wait_and_deliver(until, false, out);
     polled_at_.store(sys::monotonic_now(), base::memory_order_relaxed);
+    return n != 0;
 }
 
 void netpoll::poll_again(std::int64_t last, std::int64_t now, bool few, g_list& out) noexcept
@@ -384,6 +385,13 @@ void netpoll::poll_again(std::int64_t last, std::int64_t now, bool few, g_list& 
 void netpoll::interrupt() noexcept
 {
     sys::event_signal(breaker.load(base::memory_order_relaxed));
+}
+
+void netpoll::take_interrupt() noexcept
+{
+    const int before = errno;
+    sys::event_take(breaker.load(base::memory_order_relaxed));
+    errno = before;
 }
 
 }  // namespace weft::rt

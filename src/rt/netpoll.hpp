@@ -114,8 +114,8 @@ public:
     /// Before the descriptor is closed. Nobody waits on it, or will.
     static void close(poll_desc& desc) noexcept;
     /// Appends who is to be made runnable. Waits until `until` (ns; 0: not at all; never) for something to happen;
-    /// waiting is for the timekeeper alone (find.cpp).
-    static void poll(std::int64_t until, g_list& out) noexcept;
+    /// waiting is for the timekeeper alone (find.cpp). False: nothing has.
+    static bool poll(std::int64_t until, g_list& out) noexcept;
     /// poll(0) if nobody polls and the last one is `period` ns ago.
     /// `few`: uses little of the stack.
     static void poll_after(std::int64_t now, std::int64_t period, bool few, g_list& out) noexcept
@@ -124,8 +124,9 @@ public:
         if (at != 0 && now - at >= period)
             poll_again(at, now, few, out);
     }
-    /// Ends a poll() that waits, or the next one.
+    /// Ends each poll() that waits, or is about to, until whoever is meant has called take_interrupt(): once for each.
     static void interrupt() noexcept;
+    static void take_interrupt() noexcept;
 
     /// Whether the kernel watches any descriptor.
     [[nodiscard]] static bool in_use() noexcept { return watched_.load(base::memory_order_relaxed) != 0; }

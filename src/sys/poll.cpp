@@ -127,7 +127,7 @@ int poller_wait(int poller, std::int64_t until, bool few,
 
 int event_open() noexcept
 {
-    const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
     return fd >= 0 ? fd : -errno;
 }
 
@@ -135,6 +135,13 @@ void event_signal(int event) noexcept
 {
     const std::uint64_t one = 1;
     while (::write(event, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+}
+
+void event_take(int event) noexcept
+{
+    std::uint64_t one;
+    while (::read(event, &one, sizeof one) < 0 && errno == EINTR) {
     }
 }
 

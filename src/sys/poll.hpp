@@ -29,9 +29,10 @@ inline constexpr int few_events = 16;
 [[nodiscard]] int poller_wait(int poller, std::int64_t until, bool few,
                               void (*told)(std::uint64_t tag, std::uint8_t what, void*) noexcept, void*) noexcept;
 
-/// A descriptor that becomes readable, again, at each event_signal().
+/// A descriptor that is readable while there have been more event_signal() than event_take(), which waits for one.
 [[nodiscard]] int event_open() noexcept;
 void event_signal(int event) noexcept;
+void event_take(int event) noexcept;
 
 void close_descriptor(int fd) noexcept;
 
