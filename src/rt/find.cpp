@@ -144,8 +144,8 @@ void sleep_in_poller(m& self, std::int64_t until) noexcept
     g_list woken;
     const bool any = netpoll::poll(until, woken);
     seen = m::polling;
-    const bool told = !self.note.compare_exchange_strong(seen, m::asleep, base::memory_order_acq_rel,
-                                                         base::memory_order_relaxed);
+    const bool told =
+        !self.note.compare_exchange_strong(seen, m::asleep, base::memory_order_acq_rel, base::memory_order_relaxed);
     if (told)
         netpoll::take_interrupt();
     if (woken.empty()) {
