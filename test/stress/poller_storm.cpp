@@ -16,25 +16,28 @@ namespace {
 using namespace std::chrono_literals;
 using weft::test::rng;
 
-/// Answers each byte.
-void serve(weft::io::stream& s, rng r)
+/// Answers each byte. Before, it does one of the things up to `last`, or always `last`.
+void serve(weft::io::stream& s, rng r, std::uint64_t last, bool always)
 {
     std::byte buffer[64];
     while (const std::size_t n = s.read(buffer)) {
         const auto us = std::chrono::microseconds(r.below(300));
-        switch (r.below(5)) {
-            case 0:
-                weft::blocking([us] { std::this_thread::sleep_for(us); });
-                break;
+        switch (always ? last : r.below(last + 1)) {
             case 1:
                 for (const auto end = std::chrono::steady_clock::now() + us; std::chrono::steady_clock::now() < end;) {
                 }
                 break;
             case 2:
-                weft::sleep_for(us);
+                weft::async([] { weft::yield(); }).get();
                 break;
             case 3:
-                weft::async([us] { weft::blocking([us] { std::this_thread::sleep_for(us); }); }).get();
+                weft::sleep_for(us);
+                break;
+            case 4:
+                weft::blocking([us] { std::this_thread::sleep_for(us); });
+                break;
+            case 5:
+                (void)weft::fs::read_file("/proc/self/exe");  // blocks and computes by turns
                 break;
             default:
                 break;
@@ -98,12 +101,15 @@ void one_round(weft::test::storm& storm, rng& r)
     std::vector<client> clients;
     weft::wait_group servers;
     const std::uint64_t n = 1 + r.below(60);
+    const std::uint64_t last = r.below(6);
+    const bool always = r.below(2) == 0;
     for (std::uint64_t i = 0; i < n; ++i) {
         int ends[2];
         storm.check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "no socket is to be had");
         clients.emplace_back(ends[0]);
         std::error_code ec;
-        servers.go([s = weft::io::adopt(ends[1], ec), seed = r.split()]() mutable { serve(s, seed); });
+        servers.go([s = weft::io::adopt(ends[1], ec), last, always, seed = r.split()]() mutable
+                   { serve(s, seed, last, always); });
         storm.check(!ec, "a socket is not adopted");
     }
     std::thread asking([&, seed = r.split()] { ask_all(storm, clients, seed); });
@@ -116,5 +122,6 @@ void one_round(weft::test::storm& storm, rng& r)
 int main(int argc, char** argv)
 {
     weft::test::storm storm("poller_storm", argc, argv);
+    storm.settings.keep_threads = 1ms;  // with one to spare the timekeeper is not woken for work
     return storm.run([&](rng r, std::uint64_t) { one_round(storm, r); });
 }

@@ -77,7 +77,7 @@ public:
         std::uint64_t rounds = 0;
         rng r(seed_);
         do {
-            weft::run([&] { round(r.split(), rounds); });
+            weft::run(settings, [&] { round(r.split(), rounds); });
             check(eventually([] { return weft::num_goroutines() == 0; }), "goroutines were left over");
             ++rounds;
             progress();
@@ -99,6 +99,9 @@ public:
                     static_cast<unsigned long long>(s.handoffs));
         return 0;
     }
+
+    /// Of the runtime; to be set before run().
+    options settings;
 
     /// Something went on.
     void progress() noexcept { steps_.fetch_add(1, std::memory_order_relaxed); }
