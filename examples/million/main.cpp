@@ -3,6 +3,7 @@
 // Each measurement runs in a child process (child.hpp); this file says which and in which order. The work is in
 // workload.hpp, its phases in drive.hpp; goroutines.cpp and threads.cpp are the two sides of the comparison.
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include <string>
 
 #include "child.hpp"
+#include "meminfo.hpp"
 #include "options.hpp"
 #include "report_writers.hpp"
 #include "runs.hpp"
@@ -119,6 +121,10 @@ int main_program(int argc, char** argv)
     if (!json.open() || !html.open())
         return exit_usage;
 
+    // malloc takes 64 MiB of addresses for each thread that has an arena of its own: more than the share that
+    // address_room() leaves, once there are several.
+    if (address_room().is_limited())
+        mallopt(M_ARENA_MAX, 1);
     report r = run_all(s);
     r.command = command_line(argc, argv);
     write_text(std::cout, r);

@@ -33,6 +33,8 @@ struct room {
     std::string limit;        ///< its name
     std::uint64_t value = 0;  ///< the limit, bytes
     std::string why;          ///< in a clause
+
+    [[nodiscard]] bool is_limited() const { return !limit.empty(); }
 };
 
 /// Memory that is left, the reserve included: the least of MemAvailable and the control groups' limits.

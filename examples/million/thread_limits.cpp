@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <limits>
 
 #include "cgroup.hpp"
 #include "files.hpp"
@@ -93,7 +92,7 @@ void add_memory_limits(std::uint64_t stack, std::vector<thread_limit>& found)
                          fmt::format("{} mappings a thread, for stack and guard", mappings_a_thread)});
     }
     const room address = address_room();
-    if (address.bytes != std::numeric_limits<std::uint64_t>::max())
+    if (address.is_limited())
         found.push_back({address.limit, address.value, true, address.bytes / stack,
                          fmt::format("{}; {} of stack a thread", address.why, size_text(stack))});
     const room memory = memory_room();
