@@ -165,6 +165,59 @@ double threads_of(const std::string& directory)
     return number(trimmed(text), most) ? static_cast<double>(most) : unlimited;
 }
 
+/// The number behind `key` in a text of lines "KEY NUMBER", with blanks between; false: there is none.
+bool number_of(std::string_view text, std::string_view key, std::uint64_t& value)
+{
+    while (!text.empty()) {
+        std::string_view line = cut(text, '\n');
+        if (!line.starts_with(key))
+            continue;
+        line.remove_prefix(key.size());
+        while (line.starts_with(' '))
+            line.remove_prefix(1);
+        return number(cut(line, ' '), value);
+    }
+    return false;
+}
+
+double bytes_in(const std::string& path)
+{
+    const std::string text = read_file(path);
+    std::uint64_t bytes = 0;
+    return number(trimmed(text), bytes) ? static_cast<double>(bytes) : unlimited;
+}
+
+/// A group's limit of memory. Version 2: reclaim begins at memory.high, and memory.max is the end.
+double memory_limit_v2(const std::string& directory)
+{
+    return std::min(bytes_in(directory + "/memory.high"), bytes_in(directory + "/memory.max"));
+}
+double memory_limit_v1(const std::string& directory)
+{
+    return bytes_in(directory + "/memory.limit_in_bytes");
+}
+
+/// What is left below `limit` when `used` bytes are; of those, cache of files that nobody uses comes back.
+double memory_left(double limit, double used, const std::string& directory, std::string_view cache)
+{
+    if (limit == unlimited || used == unlimited)
+        return unlimited;
+    const std::string details = read_file(directory + "/memory.stat");
+    std::uint64_t inactive = 0;
+    (void)number_of(details, cache, inactive);
+    return std::max(0.0, limit - used + static_cast<double>(inactive));
+}
+double memory_left_v2(const std::string& directory)
+{
+    return memory_left(memory_limit_v2(directory), bytes_in(directory + "/memory.current"), directory,
+                       "inactive_file ");
+}
+double memory_left_v1(const std::string& directory)
+{
+    return memory_left(memory_limit_v1(directory), bytes_in(directory + "/memory.usage_in_bytes"), directory,
+                       "total_inactive_file ");
+}
+
 /// The least quota over the groups that the mount at `mount_point`, rooted at the group `mount_root`, shows of those
 /// that enclose the group `path`.
 double quota_in_mount(std::string directory, std::string_view mount_root, std::string_view path,
@@ -295,6 +348,35 @@ int thread_limit(const char* root)
     if (::geteuid() != 0 && ::getrlimit(RLIMIT_NPROC, &of_user) == 0 && of_user.rlim_cur != RLIM_INFINITY)
         least = std::min(least, static_cast<double>(of_user.rlim_cur));
     return static_cast<int>(std::clamp(least, 1.0, static_cast<double>(std::numeric_limits<int>::max())));
+}
+
+memory_room read_memory_room(const char* root)
+{
+    constexpr double kib = 1024;
+    const std::string machine = read_file(std::string(root) + "/proc/meminfo");
+    std::uint64_t total = 0;
+    std::uint64_t available = 0;
+    const bool known = number_of(machine, "MemTotal:", total) && number_of(machine, "MemAvailable:", available);
+    const double most = static_cast<double>(std::numeric_limits<std::int64_t>::max());
+    const double all = std::min({most, known ? static_cast<double>(total) * kib : unlimited,
+                                 least_of_groups(root, "memory", &memory_limit_v1, &memory_limit_v2)});
+    const double left = std::min({all, known ? static_cast<double>(available) * kib : unlimited,
+                                  least_of_groups(root, "memory", &memory_left_v1, &memory_left_v2)});
+    // some avg10=0.00 avg60=0.00 avg300=0.00 total=0
+    const std::string pressure = read_file(std::string(root) + "/proc/pressure/memory");
+    constexpr std::string_view key = "some avg10=";
+    double stalled = 0;
+    if (pressure.starts_with(key))
+        (void)std::from_chars(pressure.data() + key.size(), pressure.data() + pressure.size(), stalled);
+    constexpr double too_much = 10;  // per cent
+    return {static_cast<std::uint64_t>(left), static_cast<std::uint64_t>(all), stalled >= too_much};
+}
+
+std::uint64_t most_mappings()
+{
+    const double most = bytes_in("/proc/sys/vm/max_map_count");
+    constexpr std::uint64_t usual = 65'530;
+    return most == unlimited ? usual : static_cast<std::uint64_t>(most);
 }
 
 }  // namespace weft::sys

@@ -1,6 +1,8 @@
 // How many CPUs this process may use: the affinity mask and the CPU bandwidth of its control groups, whichever is less.
-// And how many threads.
+// And how many threads, and how much memory is left.
 #pragma once
+
+#include <cstdint>
 
 namespace weft::sys {
 
@@ -21,5 +23,18 @@ struct cpu_limits {
 /// pids.max and kernel.threads-max. What other processes use of it is not deducted. INT_MAX: nothing limits it. `root`:
 /// as above.
 [[nodiscard]] int thread_limit(const char* root = "");
+
+/// Memory that can be had, in bytes: of the machine (MemAvailable) and of all enclosing control groups (memory.max,
+/// memory.high, less what is used and not cache of files), whichever is less.
+struct memory_room {
+    std::uint64_t available;
+    std::uint64_t total;  ///< of what `available` is a part: the machine's memory or a group's limit
+    bool stalls;          ///< somebody has waited for memory for a tenth of the last ten seconds (PSI)
+};
+/// Reads it as it is now, some 100 us. Where nothing says how much there is: plenty. `root`: as above.
+[[nodiscard]] memory_room read_memory_room(const char* root = "");
+
+/// How many mappings a process may have (vm.max_map_count).
+[[nodiscard]] std::uint64_t most_mappings();
 
 }  // namespace weft::sys

@@ -74,6 +74,11 @@ guard_kind init_guards(bool forbid_markers) noexcept
     return guards;
 }
 
+guard_kind guards_in_use() noexcept
+{
+    return guards;
+}
+
 bool guard(void* at, std::size_t bytes) noexcept
 {
     return guards == guard_kind::marker ? madvise(at, bytes, MADV_GUARD_INSTALL) == 0

@@ -28,6 +28,8 @@ enum class guard_kind {
 
 /// Finds out which kind works; `forbid_markers` forces prot_none.
 guard_kind init_guards(bool forbid_markers) noexcept;
+/// What it has found.
+[[nodiscard]] guard_kind guards_in_use() noexcept;
 
 /// Makes `bytes` at `at` fault on any access. False, with errno: the kernel refuses (ENOMEM: vm.max_map_count).
 [[nodiscard]] bool guard(void* at, std::size_t bytes) noexcept;

@@ -44,11 +44,13 @@ void handle(int signal, siginfo_t* info, void* context) noexcept
     const ucontext_t& where = *static_cast<const ucontext_t*>(context);
 #if defined(__x86_64__)
     const auto stack_pointer = static_cast<std::uintptr_t>(where.uc_mcontext.gregs[REG_RSP]);
+    const auto instruction = static_cast<std::uintptr_t>(where.uc_mcontext.gregs[REG_RIP]);
 #else
     const auto stack_pointer = static_cast<std::uintptr_t>(where.uc_mcontext.sp);
+    const auto instruction = static_cast<std::uintptr_t>(where.uc_mcontext.pc);
 #endif
     if (info->si_code > 0 && on_fault != nullptr &&
-        on_fault(reinterpret_cast<std::uintptr_t>(info->si_addr), stack_pointer))
+        on_fault(reinterpret_cast<std::uintptr_t>(info->si_addr), stack_pointer, instruction))
         return;
     chain(signal, info, context);
 }

@@ -102,14 +102,28 @@ void precise_sleep() noexcept
     (void)prctl(PR_SET_TIMERSLACK, 1);
 }
 
+std::int64_t thread_cpu_now() noexcept
+{
+    timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return static_cast<std::int64_t>(used.tv_sec) * 1'000'000'000 + used.tv_nsec;
+}
+
 void yield_thread() noexcept
 {
     sched_yield();
 }
 
-void at_fork_in_child(void (*hook)()) noexcept
+void sleep_thread(std::int64_t ns) noexcept
 {
-    (void)pthread_atfork(nullptr, nullptr, hook);
+    constexpr std::int64_t second = 1'000'000'000;
+    const timespec time{static_cast<time_t>(ns / second), static_cast<long>(ns % second)};
+    (void)nanosleep(&time, nullptr);
+}
+
+void at_fork(void (*before)(), void (*after)(), void (*in_child)()) noexcept
+{
+    (void)pthread_atfork(before, after, in_child);
 }
 
 __attribute__((noinline)) int* errno_location() noexcept

@@ -35,11 +35,18 @@ int thread_count() noexcept;
 /// Asks the kernel to be punctual with the calling thread's sleeps (1 ns of slack instead of 50 us).
 void precise_sleep() noexcept;
 
+/// CPU time that the calling thread has used, ns.
+std::int64_t thread_cpu_now() noexcept;
+
 /// Gives the CPU to another thread.
 void yield_thread() noexcept;
 
-/// Has `hook` called in the child of every fork(), by its only thread.
-void at_fork_in_child(void (*hook)()) noexcept;
+/// Sleeps for about so long; also in signal handlers.
+void sleep_thread(std::int64_t ns) noexcept;
+
+/// Has these called around every fork() by the thread that forks: before it, after it, and in the child by its only
+/// thread. Null: nothing.
+void at_fork(void (*before)(), void (*after)(), void (*in_child)()) noexcept;
 
 /// Where the calling thread's errno is; good for the thread's life. Never call it from code that may be inlined into a
 /// goroutine: the compiler may keep the address across a switch.
