@@ -26,6 +26,9 @@ struct attr {
     std::size_t stack_size = default_stack_size;
     /// The goroutine has an OS thread of its own for all its life, as if it began with lock_thread().
     bool pinned = false;
+    /// Whether its stack may be hibernated while it is parked for long (options::hibernate_after). False for one whose
+    /// stack other threads hand to raw system calls while it is parked: those may fail with EFAULT.
+    bool hibernate = true;
 };
 
 /// Starts a goroutine that calls `f(args...)` with decayed copies, as std::thread does. Usable from goroutines and

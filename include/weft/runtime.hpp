@@ -28,6 +28,11 @@ struct options {
     std::chrono::nanoseconds slice = std::chrono::milliseconds(10);
     /// How long a thread that is not needed any more is kept, before it ends. From 0 to 24 h.
     std::chrono::nanoseconds keep_threads = std::chrono::seconds(10);
+    /// How long a goroutine is parked before its stack is hibernated: packed into a few hundred bytes, its memory given
+    /// back to the kernel, and put back before it runs on or when anybody touches it. Pointers into it stay valid. From
+    /// 0 (never) to 24 h; in shortage of memory sooner. See stats().hibernation, attr::hibernate and
+    /// docs/guide/goroutines.md.
+    std::chrono::nanoseconds hibernate_after = std::chrono::seconds(1);
     /// While this run() goes on: whether the process ends, with a report of all goroutines and exit status 2, when they
     /// are all parked and there is no timer, and no thread that is not weft's or parked too, to wake one of them. To be
     /// switched off where signal handlers wake goroutines: those can't be foreseen.
@@ -160,9 +165,16 @@ struct runtime_stats {
     std::uint64_t stacks_free;       ///< stacks (a count) kept for reuse
     std::uint64_t stack_reserved;    ///< address space of all stack slabs
     std::uint64_t stack_committed;   ///< memory of stack slabs, by mincore-free estimate: one page a stack ever used
-    std::uint64_t stack_hibernated;  ///< 0: this version does not hibernate
+    std::uint64_t stack_hibernated;  ///< memory that hibernated stacks are packed into
     std::uint64_t control_blocks;    ///< memory of goroutine control blocks
     std::uint64_t timers;            ///< armed timers (a count)
+    // hibernation
+    std::uint64_t goroutines_hibernated;  ///< parked, without a stack in memory
+    std::uint64_t hibernations;           ///< times that a stack was taken away
+    std::uint64_t restores;               ///< times that one was put back
+    std::uint64_t restores_by_access;     ///< of those, because others than its goroutine touched it
+    /// Why nothing is hibernated: a text for people; null where hibernation is on.
+    const char* hibernation_off;
 };
 
 /// A snapshot of the counters; all zero before the runtime has started.

@@ -113,4 +113,9 @@ void explore(int runs, F&& f)
     detail::explore_many(runs, &detail::call<decltype(body)>, &body);
 }
 
+/// Hibernates every goroutine that is parked now, as options::hibernate_after does after a while: for tests of code
+/// that hands out pointers into its stacks. Not those of bubbles, pinned ones and those with attr::hibernate off.
+/// Returns how many stacks were taken away: 0 where stats().hibernation_off is not null.
+WEFT_API std::size_t hibernate_parked();
+
 }  // namespace weft::testing

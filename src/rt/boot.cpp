@@ -14,6 +14,8 @@
 
 #include "base/check.hpp"
 #include "rt/debug_options.hpp"
+#include "rt/hibernate.hpp"
+#include "rt/hibernator.hpp"
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
 #include "rt/watch.hpp"
@@ -57,6 +59,9 @@ void check_options(const options& opt)
     if (opt.slice < std::chrono::milliseconds(1) || opt.slice > std::chrono::hours(1))
         throw std::invalid_argument("weft::options::slice is " + std::to_string(opt.slice.count()) +
                                     " ns; it must be from 1 ms to 1 hour");
+    if (opt.hibernate_after < std::chrono::nanoseconds(0) || opt.hibernate_after > std::chrono::hours(24))
+        throw std::invalid_argument("weft::options::hibernate_after is " + std::to_string(opt.hibernate_after.count()) +
+                                    " ns; it must be from 0 (never) to 24 hours");
     if (opt.keep_threads < std::chrono::nanoseconds(0) || opt.keep_threads > std::chrono::hours(24))
         throw std::invalid_argument("weft::options::keep_threads is " + std::to_string(opt.keep_threads.count()) +
                                     " ns; it must be from 0 to 24 hours");
@@ -143,6 +148,7 @@ void in_forked_child() noexcept
     sched.stopping.store(true, base::memory_order_relaxed);  // nothing to stop: the threads are gone
     sched.start_hooks.fetch_add(1, base::memory_order_relaxed);
     stop_watch_in_child();
+    restart_hibernation_in_child();
     if (m* const self = this_m(); self != nullptr)
         self->own.mark_forked();
 }
@@ -153,6 +159,11 @@ void start(const options& opt)
     const int procs = opt.procs > 0 ? opt.procs : default_procs();
     sys::init_barrier(debugging().nomembarrier);
     sys::init_guards(debugging().noguardmarker);
+    init_hibernation({.off = opt.hibernate_after.count() == 0 && !debugging().hibernate,
+                      .no_userfault = debugging().nouserfault,
+                      .no_memory_file = debugging().nomemoryfile,
+                      .no_cold_spans = debugging().nocoldspans});
+    start_hibernator(opt.hibernate_after.count(), debugging().hibernate);
     sched.max_ms = static_cast<std::uint32_t>(std::min<std::int64_t>(opt.max_threads, sys::thread_limit()));
     sched.slice.store(opt.slice.count(), base::memory_order_relaxed);
     sched.keep_idle_m.store(opt.keep_threads.count(), base::memory_order_relaxed);
@@ -170,7 +181,7 @@ void start(const options& opt)
     if (!registered) {
         registered = true;
         std::atexit(&stop_at_exit);
-        sys::at_fork_in_child(&in_forked_child);
+        sys::at_fork(&hold_hibernation_for_fork, &release_hibernation_after_fork, &in_forked_child);
     }
 }
 

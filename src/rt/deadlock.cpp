@@ -3,6 +3,7 @@
 #include "base/check.hpp"
 #include "base/printer.hpp"
 #include "rt/dump.hpp"
+#include "rt/hibernator.hpp"
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
 #include "rt/watch.hpp"
@@ -52,7 +53,8 @@ bool somebody_else() noexcept
     if (!(plain_threads::count() == before) || any_work() || earliest_timer() != never)
         return true;  // L4
     const std::uint64_t known = std::uint64_t{sched.ms} + (sysmon_runs() ? 1U : 0U) + (watch_runs() ? 1U : 0U) +
-                                (before.parks - before.readies) + static_cast<std::uint64_t>(sys::sanitizer_threads);
+                                (hibernator_runs() ? 1U : 0U) + (before.parks - before.readies) +
+                                static_cast<std::uint64_t>(sys::sanitizer_threads);
     return static_cast<std::uint64_t>(threads) != known;  // L5
 }
 

@@ -20,10 +20,14 @@ struct word {
     bool debug_options::* on;
 };
 constexpr std::array words{
+    word{"hibernate", &debug_options::hibernate},
     word{"locks", &debug_options::locks},
     word{"migrate", &debug_options::migrate},
+    word{"nocoldspans", &debug_options::nocoldspans},
     word{"noguardmarker", &debug_options::noguardmarker},
     word{"nomembarrier", &debug_options::nomembarrier},
+    word{"nomemoryfile", &debug_options::nomemoryfile},
+    word{"nouserfault", &debug_options::nouserfault},
     word{"sigquit", &debug_options::sigquit},
     word{"waits", &debug_options::waits},
 };
@@ -38,7 +42,8 @@ constexpr std::array durations{
 };
 
 constexpr const char* known =
-    "locks, migrate, noguardmarker, nomembarrier, schedtrace=1000 (ms), sigquit, stall=50ms, waits";
+    "hibernate, locks, migrate, nocoldspans, noguardmarker, nomembarrier, nomemoryfile, nouserfault, "
+    "schedtrace=1000 (ms), sigquit, stall=50ms, waits";
 
 /// A number with a unit, without one ms; 0: it is none.
 std::int64_t parse_duration(std::string_view text) noexcept

@@ -9,6 +9,10 @@ namespace weft::rt {
 struct debug_options {
     bool nomembarrier = false;    ///< as if the kernel refused membarrier(2)
     bool noguardmarker = false;   ///< as if it had no MADV_GUARD_INSTALL
+    bool hibernate = false;       ///< stacks are hibernated as soon as goroutines park, whatever that costs
+    bool nouserfault = false;     ///< as if the kernel refused userfaultfd(2)
+    bool nomemoryfile = false;    ///< as if it refused writing to /proc/self/mem
+    bool nocoldspans = false;     ///< hibernated stacks keep their page tables
     bool sigquit = false;         ///< SIGQUIT prints a dump
     bool waits = false;           ///< how long goroutines wait is followed, for dumps
     bool migrate = false;         ///< a goroutine that has parked goes on on another thread

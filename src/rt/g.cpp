@@ -9,12 +9,6 @@ namespace weft::rt {
 
 namespace {
 
-/// Control blocks side by side.
-struct row {
-    g* first;
-    g* end;
-};
-
 // Lock order: leaf.
 struct {
     sys::lock_word lock;
@@ -26,7 +20,7 @@ struct {
     region small{std::size_t{256} << 10, std::size_t{1} << 20, sys::pages::small};  // guarded by lock
     region large{std::size_t{4} << 20, std::size_t{1} << 36, sys::pages::huge};     // guarded by lock
     base::counter bytes;                                                            // written under lock
-    std::array<row, 128> rows{};                                                    // guarded by lock
+    std::array<g_row, g_walk::most_rows> rows{};                                    // guarded by lock
     std::size_t row_count = 0;                                                      // guarded by lock
 } pool;
 
@@ -70,7 +64,7 @@ void note_row(g* first, std::uint32_t count) noexcept
         }
     }
     if (pool.row_count < pool.rows.size())
-        pool.rows[pool.row_count++] = row{first, first + count};
+        pool.rows[pool.row_count++] = g_row{first, first + count};
 }
 
 constexpr std::uint64_t small_limit = std::uint64_t{2} << 20;
@@ -162,15 +156,21 @@ void give_global_g(g* item) noexcept
     pool.lock.unlock();
 }
 
-void for_each_g(void (*visit)(g&, void*) noexcept, void* argument) noexcept
+g_walk::g_walk() noexcept
 {
     pool.lock.lock();
-    const std::array<row, 128> rows = pool.rows;
-    const std::size_t n = pool.row_count;
+    rows_ = pool.rows;
+    count_ = pool.row_count;
     pool.lock.unlock();
-    for (std::size_t i = 0; i < n; ++i)
-        for (g* item = rows[i].first; item != rows[i].end; ++item)
-            visit(*item, argument);
+    if (count_ != 0)
+        at_ = rows_[0].first;
+}
+
+void for_each_g(void (*visit)(g&, void*) noexcept, void* argument) noexcept
+{
+    g_walk all;
+    while (g* const item = all.next())
+        visit(*item, argument);
 }
 
 std::uint64_t g_bytes() noexcept

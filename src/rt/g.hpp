@@ -4,6 +4,7 @@
 // The first line is what a switch touches; the closure begins in the second.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -24,7 +25,7 @@ enum class g_state : std::uint8_t {
     dead,      ///< in a free list, never used, or not started yet: whoever holds the pointer owns it
     runnable,  ///< in exactly one run queue (runnext, a P's rings, the global queue): the queue's owner owns it
     running,   ///< curg of one M
-    waiting,   ///< parked: owned by what it waits on; whoever takes its waiter makes it runnable
+    waiting,   ///< parked, its context is saved: owned by what it waits on; whoever takes its waiter makes it runnable
 };
 
 class local_values;
@@ -50,6 +51,7 @@ struct alignas(base::cache_line) g {
         kept = 16,                     ///< detail::storage_life::kept
         bubbled = 32,                  ///< belongs to a bubble: `member` is set (bubble.hpp)
         explored = 64,                 ///< and to one whose order of running is drawn
+        stays_hot = 128,               ///< attr::hibernate is false
         special = a_thread | bubbled,  ///< parks and is readied in another way
     };
 
@@ -84,6 +86,15 @@ struct alignas(base::cache_line) g {
         (void)from;
 #endif
         state.store(to, base::memory_order_relaxed);
+    }
+
+    /// From running, when the context is saved: from here on others may look at the stack.
+    void move_to_waiting() noexcept
+    {
+#ifndef NDEBUG
+        base::check(state.load(base::memory_order_relaxed) == g_state::running, "state of a parking goroutine");
+#endif
+        state.store(g_state::waiting, base::memory_order_release);  // pairs with hibernate()
     }
 
     [[nodiscard]] static g* of_storage(void* s) noexcept
@@ -142,8 +153,39 @@ void give_global_g(g* item) noexcept;
 /// Memory of all slabs handed out so far, in bytes.
 [[nodiscard]] std::uint64_t g_bytes() noexcept;
 
-/// Calls `visit` with every control block there is, in use or not, in the order of their addresses in each slab. What
-/// they say is for the caller to judge: nothing stops meanwhile.
+/// Control blocks side by side.
+struct g_row {
+    g* first;
+    g* end;
+};
+
+/// Goes through every control block there is, in use or not, slab by slab; those of slabs that are made meanwhile may
+/// be left out. What they say is for the caller to judge: nothing stops meanwhile.
+class g_walk {
+public:
+    g_walk() noexcept;
+    /// Null: that was all.
+    [[nodiscard]] g* next() noexcept
+    {
+        while (row_ != count_) {
+            if (at_ != rows_[row_].end)
+                return at_++;
+            if (++row_ != count_)
+                at_ = rows_[row_].first;
+        }
+        return nullptr;
+    }
+
+    static constexpr std::size_t most_rows = 128;
+
+private:
+    std::array<g_row, most_rows> rows_;
+    std::size_t count_;
+    std::size_t row_ = 0;
+    g* at_ = nullptr;
+};
+
+/// Calls `visit` with each of them.
 void for_each_g(void (*visit)(g&, void*) noexcept, void* argument) noexcept;
 
 }  // namespace weft::rt

@@ -8,6 +8,7 @@
 #include <typeinfo>
 
 #include "base/check.hpp"
+#include "rt/hibernate.hpp"
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
 #include "rt/stack.hpp"
@@ -70,8 +71,10 @@ void on_unhandled(void* exception)
 }
 
 /// In the SIGSEGV handler.
-bool on_fault(std::uintptr_t address, std::uintptr_t stack_pointer)
+bool on_fault(std::uintptr_t address, std::uintptr_t stack_pointer, std::uintptr_t instruction)
 {
+    if (restore_at(address, instruction))
+        return true;
     const m* const self = this_m();
     if (self == nullptr || self->current == nullptr)
         return false;

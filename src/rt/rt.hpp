@@ -124,6 +124,9 @@ class bubble;
 /// Counts for code that may spin for a while before it parks.
 [[nodiscard]] bool worth_spinning() noexcept;
 
+/// Hibernates all goroutines that are parked now and may be (hibernator.hpp). Returns how many.
+std::size_t hibernate_all() noexcept;
+
 /// A panic of the calling goroutine: reports `what` and terminates.
 [[noreturn]] void panic(const char* what) noexcept;
 

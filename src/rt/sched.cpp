@@ -14,6 +14,8 @@
 
 #include "base/check.hpp"
 #include "rt/bubble.hpp"
+#include "rt/cold.hpp"
+#include "rt/hibernate.hpp"
 #include "rt/local.hpp"
 #include "rt/retake.hpp"
 #include "rt/rt.hpp"
@@ -39,12 +41,15 @@ constexpr std::int64_t worth_moving = 300;
 
 [[noreturn]] void goroutine_main(void* argument);
 
-/// Runs what the stack that was left wants done now that nobody stands on it any more.
+/// Runs what the stack that was left wants done now that nobody stands on it any more: for a goroutine that parks, or,
+/// where `committing` is null, one that has ended.
 WEFT_ALWAYS_INLINE void finish_switch(m& self) noexcept
 {
     if (commit_fn const commit = self.commit; commit != nullptr) {
         self.commit = nullptr;
         g* const parked = self.committing;
+        if (parked != nullptr) [[likely]]
+            parked->move_to_waiting();
         if (!commit(parked, self.commit_argument)) {
             parked->move_to(g_state::waiting, g_state::runnable);
             push_next(*self.proc, parked);
@@ -70,7 +75,10 @@ WEFT_ALWAYS_INLINE void begin_run(m& self, g* next) noexcept
 {
     if ((next->flags & g::no_stack) != 0)
         give_stack_to(*self.proc, next);
-    next->move_to(g_state::runnable, g_state::running);
+    next->move_to(g_state::runnable, g_state::running);  // W1 of docs/design/hibernation.md
+    base::light_compiler_barrier();                      // W2
+    if (says_cold(next->why.load(base::memory_order_relaxed))) [[unlikely]]
+        thaw(*next);  // W3
     self.current = next;
 }
 
@@ -251,6 +259,7 @@ void release_after_switch(m& self, const goroutine_end& end) noexcept
     self.dead_class = end.stack_class;
     self.commit = &release_stack;
     self.commit_argument = &self;
+    self.committing = nullptr;
 }
 
 /// The last of an ended goroutine's stack: `next` (null: g0) goes on.
@@ -284,7 +293,6 @@ void release_after_switch(m& self, const goroutine_end& end) noexcept
         give_global_g(me);
     }
     set_locked(self, nullptr);
-    self.committing = nullptr;
     release_after_switch(self, end);
     switch_for_good(self, end, nullptr);
 }
@@ -430,7 +438,6 @@ WEFT_NOINLINE void push_next_and_wake(p& proc, g* item) noexcept
 WEFT_ALWAYS_INLINE void begin_park(m& self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     me->why.store(why, base::memory_order_relaxed);
-    me->move_to(g_state::running, g_state::waiting);
     self.commit = commit;
     self.commit_argument = argument;
     self.committing = me;
@@ -505,6 +512,8 @@ void finish_outside(m& self) noexcept
         look_at_park(self);
     commit_fn const commit = std::exchange(self.commit, nullptr);
     g* const parked = std::exchange(self.committing, nullptr);
+    if (parked != nullptr)
+        parked->move_to_waiting();
     if (!commit(parked, self.commit_argument))
         (void)queue_for_all(parked, nullptr);
 }

@@ -23,6 +23,8 @@ WEFT_NOINLINE void apply(g& item, const attr& attributes)
     item.stack_class = stack_class_of(size);
     if (attributes.pinned)
         item.flags |= g::pinned;
+    if (!attributes.hibernate)
+        item.flags |= g::stays_hot;
     if (!attributes.name.empty()) {
         item.extra = new g_extra{.name = std::string(attributes.name)};
         item.extra->seen = {item.extra->name.data(), item.extra->name.size()};

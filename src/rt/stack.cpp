@@ -4,6 +4,7 @@
 
 #include "base/atomic.hpp"
 #include "base/cpu.hpp"
+#include "rt/hibernator.hpp"
 #include "rt/region.hpp"
 #include "sys/lock.hpp"
 #include "sys/memory.hpp"
@@ -28,42 +29,38 @@ constexpr std::size_t first_slab(unsigned cls) noexcept
     return stack_bytes(cls) * 16 > (std::size_t{64} << 20) ? stack_bytes(cls) : stack_bytes(cls) * 16;
 }
 
-struct slab {
-    std::uintptr_t low;
-    std::uintptr_t high;
-    unsigned cls;
-};
-
 /// All slabs there are, of all classes: grows only, so that find() needs no lock. A lookup is a scan: a million default
 /// stacks lie in some 20 slabs, and the address space has room for 8,192 of the largest.
 class slab_list {
 public:
     /// False: the table is full.
-    [[nodiscard]] bool add(const slab& item) noexcept
+    [[nodiscard]] bool add(const region::range& at, unsigned cls) noexcept
     {
         lock_.lock();
         const std::uint32_t n = count_.load(base::memory_order_relaxed);
         const bool room = n < items_.size();
         if (room) {
-            items_[n] = item;
+            items_[n].low = reinterpret_cast<std::uintptr_t>(at.low);
+            items_[n].high = reinterpret_cast<std::uintptr_t>(at.high);
+            items_[n].cls = cls;
             count_.store(n + 1, base::memory_order_release);  // pairs with find()
         }
         lock_.unlock();
         return room;
     }
-    [[nodiscard]] const slab* find(std::uintptr_t address) const noexcept
+    [[nodiscard]] slab_info* find(std::uintptr_t address) noexcept
     {
         const std::uint32_t n = count_.load(base::memory_order_acquire);  // pairs with add()
-        for (const slab* item = items_.data(); item != items_.data() + n; ++item)
+        for (slab_info* item = items_.data(); item != items_.data() + n; ++item)
             if (address >= item->low && address < item->high)
                 return item;
         return nullptr;
     }
 
 private:
-    sys::lock_word lock_;                   // leaf, taken under a class_pool's lock
-    base::atomic<std::uint32_t> count_{0};  // written under lock_
-    std::array<slab, 16'384> items_{};      // [0, count_) never change again
+    sys::lock_word lock_;                    // leaf, taken under a class_pool's lock
+    base::atomic<std::uint32_t> count_{0};   // written under lock_
+    std::array<slab_info, 16'384> items_{};  // bounds and class of [0, count_) never change again
 };
 constinit slab_list slabs_of_all;
 
@@ -96,7 +93,7 @@ bool list_newest_slab(class_pool& pool, unsigned cls) noexcept
     const region::range now = pool.slabs.newest();
     if (now.low == pool.listed)
         return true;
-    if (!slabs_of_all.add({reinterpret_cast<std::uintptr_t>(now.low), reinterpret_cast<std::uintptr_t>(now.high), cls}))
+    if (!slabs_of_all.add(now, cls))
         return false;
     pool.listed = now.low;
     return true;
@@ -155,6 +152,7 @@ void unpoison([[maybe_unused]] char* top, [[maybe_unused]] unsigned cls) noexcep
 
 char* take_stack(unsigned cls) noexcept
 {
+    relieve();
     class_pool& pool = pools[cls];
     pool.lock.lock();
     char* const top = take_locked(pool, cls);
@@ -175,9 +173,14 @@ void give_stack(char* top, unsigned cls) noexcept
     pool.lock.unlock();
 }
 
+slab_info* find_slab(std::uintptr_t address) noexcept
+{
+    return slabs_of_all.find(address);
+}
+
 stack_at find_stack(std::uintptr_t address) noexcept
 {
-    const slab* const in = slabs_of_all.find(address);
+    const slab_info* const in = slabs_of_all.find(address);
     if (in == nullptr)
         return {nullptr, 0};
     const std::uintptr_t low = address & ~(std::uintptr_t{stack_bytes(in->cls)} - 1);  // carve() aligns them
@@ -196,6 +199,7 @@ const char* stack_shortage() noexcept
 
 char* stack_cache::refill() noexcept
 {
+    relieve();
     constexpr std::uint32_t want = 16;
     class_pool& pool = pools[default_stack_class];
     std::uint32_t n = 0;

@@ -51,6 +51,17 @@ static_assert(stack_bytes(stack_classes - 1) == max_stack);
 /// says why).
 [[nodiscard]] char* take_stack(unsigned cls) noexcept;
 void give_stack(char* top, unsigned cls) noexcept;
+/// A slab of stacks of one class: their memory, of which the first ones are handed out so far.
+struct slab_info {
+    std::uintptr_t low = 0;
+    std::uintptr_t high = 0;
+    unsigned cls = 0;
+    base::atomic<void*> notes{nullptr};  ///< rt/hibernate.cpp's
+    bool unpageable = false;             ///< guarded by the hibernation lock
+};
+/// The slab with that address; null: there is none. Anybody may ask at any time, a signal handler on any thread too.
+[[nodiscard]] slab_info* find_slab(std::uintptr_t address) noexcept;
+
 /// Where an address lies. Anybody may ask at any time, a signal handler on any thread too: takes no lock.
 struct stack_at {
     char* top;  ///< of the stack, whose guard counts as part of it; null: the address is in no slab of stacks

@@ -1,5 +1,6 @@
 #include "rt/stack_walk.hpp"
 
+#include "rt/hibernate.hpp"
 #include "rt/sched.hpp"
 #include "rt/stack.hpp"
 #include "sys/backtrace.hpp"
@@ -37,19 +38,38 @@ sys::stack_piece stack_place::piece() const noexcept
     return sys::stack_piece::in_place(low, top);
 }
 
+namespace {
+
+struct saved_walk {
+    const sys::context& saved;
+    goroutine_stack& out;
+    sys::row_cache* cache;
+
+    void in(sys::stack_piece piece) const noexcept
+    {
+        const auto sp = reinterpret_cast<std::uintptr_t>(saved.sp);
+        if (sp < piece.low || sp >= piece.high)
+            return;
+        piece.bytes += sp - piece.low;  // what lies below may never have been touched, and need not be now
+        piece.low = sp;
+        noted_frames noted;
+        const sys::walked w = sys::walk_stack(sys::registers_of(saved), {&piece, 1}, noted, cache);
+        keep(std::span(noted).first(w.count), w.end, out);
+    }
+};
+
+}  // namespace
+
 void walk_saved(const sys::context& saved, const stack_place& at, goroutine_stack& out, sys::row_cache* cache) noexcept
 {
-    sys::stack_piece piece = at.piece();
-    const auto sp = reinterpret_cast<std::uintptr_t>(saved.sp);
     out.count = 0;
     out.end = sys::walk_end::lost;
-    if (sp < piece.low || sp >= piece.high)
-        return;
-    piece.bytes += sp - piece.low;  // what lies below may never have been touched, and need not be now
-    piece.low = sp;
-    noted_frames noted;
-    const sys::walked w = sys::walk_stack(sys::registers_of(saved), {&piece, 1}, noted, cache);
-    keep(std::span(noted).first(w.count), w.end, out);
+    saved_walk walk{saved, out, cache};
+    // A hibernated stack is read where it is kept: in place it would be put back, and so many are looked at.
+    const auto look = [](const sys::stack_piece& copy, void* argument) noexcept
+    { static_cast<const saved_walk*>(argument)->in(copy); };
+    if (!with_hibernated(at.top, look, &walk))
+        walk.in(at.piece());
 }
 
 void walk_running(const sys::register_set& from, const stack_place& at, goroutine_stack& out,

@@ -1,6 +1,8 @@
 // Counters, summed up over the Ps.
 #include <algorithm>
 
+#include "rt/hibernate.hpp"
+#include "rt/pack.hpp"
 #include "rt/sched.hpp"
 #include "rt/stack.hpp"
 #include "weft/go.hpp"
@@ -89,6 +91,13 @@ runtime_stats stats()
     out.stack_reserved = stacks.reserved;
     out.stack_committed = stacks.made * base::page_size;
     out.control_blocks = rt::g_bytes();
+    const rt::hibernation_counts cold = rt::count_hibernation();
+    out.stack_hibernated = rt::count_packed().committed;
+    out.goroutines_hibernated = cold.stacks;
+    out.hibernations = cold.hibernated;
+    out.restores = cold.restored;
+    out.restores_by_access = cold.by_fault;
+    out.hibernation_off = rt::hibernation_refusal();
     return out;
 }
 

@@ -7,12 +7,14 @@
 //   - A P whose goroutine has made no scheduling decision for a slice, or is in blocking(), while others wait and no
 //     other P is idle, is taken away and handed to another M: docs/design/retake.md. It keeps a spare M ready for that.
 //   - Descriptors are polled when nobody else has done so for long.
+//   - The hibernator is woken when it sleeps for good and something has run.
 //
 // How long it sleeps between looks: 20 us after it was poked by a blocking() that keeps others waiting, for a
 // millisecond or so; 50 us to 1 ms while some Ps are busy and some are idle; a quarter of a slice while all are busy;
 // for good while none is.
 #include <algorithm>
 
+#include "rt/hibernator.hpp"
 #include "rt/netpoll.hpp"
 #include "rt/retake.hpp"
 #include "rt/sched.hpp"
@@ -217,6 +219,7 @@ void* sysmon_main(void*) noexcept
         if (busy() == 0)
             sleep_while_idle(watching);
         look_after_io(sched.idle.read().idle != 0);
+        nudge_hibernator(sys::monotonic_now());
         if (sleep_for_a_while(watching.look()))
             watching.poked();
     }

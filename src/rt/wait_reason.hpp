@@ -29,6 +29,9 @@ enum class wait_reason : std::uint8_t {
     io,        ///< the kernel
 };
 
+/// What of g::why is the reason; the rest are marks.
+inline constexpr std::uint8_t wait_reason_bits = 0x1f;
+
 /// Set in g::why of a goroutine that was seen waiting (rt/dump.hpp); its next park takes it away.
 inline constexpr std::uint8_t seen_waiting = 0x80;
 [[nodiscard]] constexpr bool was_seen(wait_reason why) noexcept
@@ -41,7 +44,7 @@ inline constexpr std::uint8_t seen_waiting = 0x80;
 }
 [[nodiscard]] constexpr wait_reason unmarked(wait_reason why) noexcept
 {
-    return static_cast<wait_reason>(static_cast<std::uint8_t>(why) & static_cast<std::uint8_t>(~seen_waiting));
+    return static_cast<wait_reason>(static_cast<std::uint8_t>(why) & wait_reason_bits);
 }
 
 /// Whether something that is neither a goroutine nor a thread of this process may end such a wait.

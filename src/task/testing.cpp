@@ -85,4 +85,10 @@ void explore_many(int runs, void (*body)(void*), void* argument)
 }
 
 }  // namespace detail
+
+std::size_t hibernate_parked()
+{
+    return rt::hibernate_all();
+}
+
 }  // namespace weft::testing

@@ -1,0 +1,257 @@
+#include "rt/hibernator.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "rt/cold.hpp"
+#include "rt/hibernate.hpp"
+#include "rt/sched.hpp"
+#include "rt/stack.hpp"
+#include "sys/clock.hpp"
+#include "sys/cpus.hpp"
+#include "sys/futex.hpp"
+#include "sys/thread.hpp"
+
+namespace weft::rt {
+
+constinit base::atomic<bool> memory_is_short{false};
+
+namespace {
+
+// ns
+constexpr std::int64_t millisecond = 1'000'000;
+constexpr std::int64_t second = 1'000 * millisecond;
+constexpr std::int64_t room_interval = 100 * millisecond;  // at 3 GB/s of new stacks: 300 MB
+constexpr std::int64_t short_interval = 10 * millisecond;  // between passes while memory is short
+
+constexpr std::uint64_t enough_stacks = 64;    // fewer than that are not worth a thread
+constexpr std::uint64_t many_stacks = 16'384;  // 64 MiB: from here on memory may get short
+constexpr std::uint64_t most_reserve =
+    2'048U << 20U;                       // bytes; an eighth of the memory, but not more than this, is to stay free
+constexpr std::int64_t busy_share = 30;  // of its time it sleeps 30 / 31 while goroutines run
+constexpr std::int64_t idle_share = 1;   // and half of it while none does
+
+/// The thread's state; futex word.
+enum : std::uint32_t {
+    awake = 0,  ///< or asleep for a limited time
+    deep = 1,   ///< until nudged
+};
+base::atomic<std::uint32_t> nap{awake};
+base::atomic<bool> alive{false};    ///< set by the thread itself
+base::atomic<bool> started{false};  ///< by sysmon alone
+std::int64_t interval = second;     ///< options::hibernate_after; written at the start
+bool eager = false;                 ///< written at the start
+std::int64_t nudged_at = 0;         ///< by sysmon alone
+
+/// Goroutines that are settled, on the way to hibernate().
+class candidates {
+public:
+    /// What becomes of one that is visited.
+    enum class visit : std::uint8_t { nothing, settled_now, taken };
+
+    visit look_at(g& item, bool at_once) noexcept
+    {
+        if (!may_hibernate(item))
+            return visit::nothing;
+        const wait_reason why = item.why.load(base::memory_order_relaxed);
+        if (says_cold(why))
+            return visit::nothing;
+        if (!at_once && !says_settled(why))
+            return settle(item.why) ? visit::settled_now : visit::nothing;
+        items_[count_++] = &item;
+        return visit::taken;
+    }
+    [[nodiscard]] bool full() const noexcept { return count_ == items_.size(); }
+    /// Precondition: the hibernation lock is held.
+    std::size_t flush() noexcept
+    {
+        const std::size_t n = count_ == 0 ? 0 : hibernate(std::span(items_).first(count_));
+        count_ = 0;
+        return n;
+    }
+
+private:
+    std::array<g*, hibernation_batch> items_{};
+    std::size_t count_ = 0;
+};
+
+bool nothing_runs() noexcept
+{
+    return sched.idle.read().idle >= sched.procs.load(base::memory_order_relaxed);
+}
+
+void look_at_memory() noexcept
+{
+    const sys::memory_room room = sys::read_memory_room();
+    memory_is_short.store(room.stalls || room.available < std::min(room.total / 8, most_reserve),
+                          base::memory_order_relaxed);
+}
+
+class worker {
+public:
+    [[noreturn]] void run() noexcept
+    {
+        for (;;) {
+            const std::int64_t began = sys::thread_cpu_now();
+            const bool something = pass();
+            const std::int64_t cost = sys::thread_cpu_now() - began;
+            stop_at_exit();
+            if (something)
+                rest(std::max(interval, eager ? 0 : busy_share * cost));
+            else
+                sleep_until_nudged();
+        }
+    }
+
+private:
+    /// One visit to all. False: there was nothing to do, and nothing will be before something has run.
+    bool pass() noexcept
+    {
+        bool something = false;
+        slice_began_ = sys::thread_cpu_now();
+        g_walk all;
+        while (g* const item = all.next()) {
+            something |= found_.look_at(*item, false) != candidates::visit::nothing;
+            if (found_.full())
+                take();
+        }
+        take();
+        return something;
+    }
+
+    void take() noexcept
+    {
+        lock_hibernation();
+        (void)found_.flush();
+        unlock_hibernation();
+        stop_at_exit();
+        pace();
+    }
+
+    void pace() noexcept
+    {
+        constexpr std::int64_t at_a_time = millisecond;
+        const std::int64_t spent = sys::thread_cpu_now() - slice_began_;
+        if (eager || memory_is_short.load(base::memory_order_relaxed) || spent < at_a_time)
+            return;
+        rest(spent * (nothing_runs() ? idle_share : busy_share));
+        slice_began_ = sys::thread_cpu_now();
+    }
+
+    /// Sleeps, with an eye on the memory where it may get short; not for long when it is.
+    void rest(std::int64_t ns) noexcept
+    {
+        const std::int64_t end = sys::monotonic_now() + ns;
+        for (;;) {
+            if (count_stacks().made >= many_stacks)
+                look_at_memory();
+            const std::int64_t now = sys::monotonic_now();
+            const bool is_short = memory_is_short.load(base::memory_order_relaxed);
+            const std::int64_t until =
+                is_short ? std::min(end, now + short_interval) : std::min(end, now + room_interval);
+            if (now >= end)
+                return;
+            sys::futex_wait_until(nap, awake, until);
+            stop_at_exit();
+            if (is_short)
+                return;
+        }
+    }
+
+    void sleep_until_nudged() noexcept
+    {
+        memory_is_short.store(false, base::memory_order_relaxed);
+        nap.store(deep, base::memory_order_release);
+        while (nap.load(base::memory_order_acquire) == deep)
+            sys::futex_wait(nap, deep);
+        stop_at_exit();
+    }
+
+    /// Beside static destructors it does nothing any more.
+    static void stop_at_exit() noexcept
+    {
+        if (sched.stopping.load(base::memory_order_relaxed))
+            for (const base::atomic<std::uint32_t> forever{0};;)
+                sys::futex_wait(forever, 0);
+    }
+
+    candidates found_;
+    std::int64_t slice_began_ = 0;  ///< CPU time, ns
+};
+
+void* hibernator_main(void*) noexcept
+{
+    alive.store(true, base::memory_order_seq_cst);
+    static worker instance;
+    instance.run();
+}
+
+/// Where relieve() goes on; guarded by the hibernation lock.
+struct {
+    g_walk at;
+    candidates found;
+} helper;
+
+}  // namespace
+
+void start_hibernator(std::int64_t after, bool at_once) noexcept
+{
+    interval = at_once ? millisecond : after;
+    eager = at_once;
+}
+
+bool hibernator_runs() noexcept
+{
+    return alive.load(base::memory_order_seq_cst);
+}
+
+void nudge_hibernator(std::int64_t now) noexcept
+{
+    if (now - nudged_at < interval || !can_hibernate() || (!eager && count_stacks().made < enough_stacks))
+        return;
+    nudged_at = now;
+    if (!started.load(base::memory_order_relaxed)) {
+        started.store(sys::start_thread("weft-cold", &hibernator_main, nullptr) == 0, base::memory_order_relaxed);
+        return;
+    }
+    std::uint32_t seen = deep;
+    if (nap.load(base::memory_order_relaxed) == deep && nap.compare_exchange_strong(seen, awake))
+        sys::futex_wake(&nap, 1);
+}
+
+void relieve_slow() noexcept
+{
+    constexpr int most_looks = 2'048;
+    if (!try_lock_hibernation())
+        return;  // somebody is at it
+    for (int i = 0; i < most_looks && !helper.found.full(); ++i) {
+        g* const item = helper.at.next();
+        if (item == nullptr) {
+            helper.at = g_walk();
+            break;
+        }
+        (void)helper.found.look_at(*item, false);
+    }
+    (void)helper.found.flush();
+    unlock_hibernation();
+}
+
+std::size_t hibernate_all() noexcept
+{
+    if (!can_hibernate())
+        return 0;
+    static candidates found;  // guarded by the hibernation lock
+    std::size_t n = 0;
+    lock_hibernation();
+    g_walk all;
+    while (g* const item = all.next()) {
+        (void)found.look_at(*item, true);
+        if (found.full())
+            n += found.flush();
+    }
+    n += found.flush();
+    unlock_hibernation();
+    return n;
+}
+
+}  // namespace weft::rt

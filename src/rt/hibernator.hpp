@@ -1,0 +1,41 @@
+// Which goroutines are hibernated, and when: a thread of its own, "weft-cold", that visits all of them at intervals.
+// The protocol for one of them is in hibernate.hpp.
+//
+// A goroutine that is parked is marked as settled at one visit, and hibernated at the next one if it still is: so it
+// has been parked for options::hibernate_after at least, and no clock is read when one parks. What goroutines run pays
+// nothing. The thread sleeps for good when it finds nothing to do; sysmon, which is awake while anything runs, wakes it
+// then once in an interval. It does not exist before there are enough stacks to be worth it.
+//
+// CPU: 3 % of one core while goroutines run, half a core while none does, all it can get while memory is short. In
+// shortage those who need new stacks help: relieve().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/atomic.hpp"
+#include "weft/detail/config.hpp"
+
+namespace weft::rt {
+
+/// When the runtime starts. `after`: ns; `eager`: everything that is parked, at once, whatever it costs (for tests).
+void start_hibernator(std::int64_t after, bool eager) noexcept;
+/// Whether its thread exists, for certain; for the count of the process's threads.
+[[nodiscard]] bool hibernator_runs() noexcept;
+
+/// By sysmon, at each look; `now` in ns.
+void nudge_hibernator(std::int64_t now) noexcept;
+
+extern base::atomic<bool> memory_is_short;
+/// By who is about to commit memory for new stacks.
+void relieve_slow() noexcept;
+WEFT_ALWAYS_INLINE void relieve() noexcept
+{
+    if (memory_is_short.load(base::memory_order_relaxed)) [[unlikely]]
+        relieve_slow();
+}
+
+/// Hibernates all goroutines that are parked now and may be. Returns how many.
+std::size_t hibernate_all() noexcept;
+
+}  // namespace weft::rt
