@@ -69,7 +69,9 @@ int run(const options& opt, F&& main)
 {
     const detail::run_scope scope(opt);
     using result = std::invoke_result_t<std::decay_t<F>>;
-    auto done = async(attr{.name = "main"}, std::forward<F>(main));
+    // Its stack is where programs keep what their threads share, std::mutex and the like, which glibc hands to
+    // futex(2).
+    auto done = async(attr{.name = "main", .hibernate = false}, std::forward<F>(main));
     done.wait();
     if (done.abandoned())
         return 0;  // by exit_goroutine()

@@ -1,5 +1,6 @@
 // Open files.
 #include "fs/internal.hpp"
+#include "rt/rt.hpp"
 
 namespace weft::fs {
 
@@ -58,6 +59,7 @@ file open(const path& name, std::error_code& ec)
 
 std::size_t file::read(std::span<std::byte> into, std::error_code& ec)
 {
+    rt::bring_back(into);
     return static_cast<std::size_t>(
         result_of(ec, [&]() noexcept { return sys::read_once(fd_, into.data(), into.size()); }));
 }
@@ -78,12 +80,14 @@ std::size_t file::read_full(std::span<std::byte> into, std::error_code& ec)
 std::size_t file::write(std::span<const std::byte> from, std::error_code& ec)
 {
     std::size_t done = 0;
+    rt::bring_back(from);
     (void)result_of(ec, [&]() noexcept { return sys::write_all(fd_, from.data(), from.size(), done); });
     return done;
 }
 
 std::size_t file::pread(std::span<std::byte> into, std::uint64_t offset, std::error_code& ec) const
 {
+    rt::bring_back(into);
     return static_cast<std::size_t>(result_of(ec,
                                               [&]() noexcept
                                               {
@@ -96,6 +100,7 @@ std::size_t file::pread(std::span<std::byte> into, std::uint64_t offset, std::er
 std::size_t file::pwrite(std::span<const std::byte> from, std::uint64_t offset, std::error_code& ec)
 {
     std::size_t done = 0;
+    rt::bring_back(from);
     (void)result_of(ec,
                     [&]() noexcept
                     {

@@ -188,15 +188,39 @@ void fd::release() noexcept
         rt::ready(who);
 }
 
+namespace {
+
+/// `attempt()`, and again where it says that memory was missing which is back now. A call on a stream that has failed
+/// so has done nothing.
+template <class Attempt>
+ssize_t with_memory(std::span<const std::byte> memory, Attempt&& attempt) noexcept
+{
+    constexpr int most_tries = 3;  // it may be hibernated again in between, but hardly twice
+    ssize_t n = attempt();
+    for (int i = 0; n == -EFAULT && i < most_tries; ++i) {
+        rt::bring_back(memory);
+        n = attempt();
+    }
+    return n;
+}
+
+}  // namespace
+
 ssize_t fd::read_once(int number, std::span<std::byte> to) const noexcept
 {
-    return socket_ ? sys::recv_some(number, to.data(), to.size()) : sys::read_some(number, to.data(), to.size());
+    const auto attempt = [&]
+    { return socket_ ? sys::recv_some(number, to.data(), to.size()) : sys::read_some(number, to.data(), to.size()); };
+    return with_memory(to, attempt);
 }
 
 ssize_t fd::write_once(int number, std::span<const std::byte> from) const noexcept
 {
-    return socket_ ? sys::send_some(number, from.data(), from.size())
-                   : sys::write_some(number, from.data(), from.size());
+    const auto attempt = [&]
+    {
+        return socket_ ? sys::send_some(number, from.data(), from.size())
+                       : sys::write_some(number, from.data(), from.size());
+    };
+    return with_memory(from, attempt);
 }
 
 outcome fd::write_all(std::span<const std::byte> from) noexcept
@@ -245,12 +269,17 @@ outcome fd::write_all(std::span<const std::span<const std::byte>> parts) noexcep
 
 ssize_t fd::write_once(int number, iovec* vectors, std::size_t n) const noexcept
 {
-    if (!socket_)
-        return sys::writev_some(number, vectors, static_cast<int>(n));
-    msghdr message{};
-    message.msg_iov = vectors;
-    message.msg_iovlen = n;
-    return sys::send_message(number, &message);
+    const auto attempt = [&]
+    {
+        if (!socket_)
+            return sys::writev_some(number, vectors, static_cast<int>(n));
+        msghdr message{};
+        message.msg_iov = vectors;
+        message.msg_iovlen = n;
+        return sys::send_message(number, &message);
+    };
+    // What fails so is the first part: behind it, a write ends short.
+    return with_memory({static_cast<const std::byte*>(vectors[0].iov_base), vectors[0].iov_len}, attempt);
 }
 
 void fd::set_deadline(poll_side s, std::int64_t when) noexcept

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <string>
 
-#include "base/cpu.hpp"
 #include "io/result.hpp"
 #include "net/address.hpp"
 #include "net/dial.hpp"
@@ -22,14 +21,6 @@ using io::finish;
 using io::set_error;
 
 constexpr std::size_t batch = 32;
-
-void touch(std::span<const std::byte> memory) noexcept
-{
-    for (std::size_t at = 0; at < memory.size(); at += base::page_size)
-        (void)*const_cast<const volatile std::byte*>(&memory[at]);
-    if (!memory.empty())
-        (void)*const_cast<const volatile std::byte*>(&memory.back());
-}
 
 iovec part_of(std::span<const std::byte> bytes) noexcept
 {
@@ -92,7 +83,7 @@ std::size_t udp_conn::receive(std::span<std::byte> to, address* from, std::error
     const ssize_t n = mine.until_done(
         [&](int number)
         {
-            touch(to);
+            rt::bring_back(to);
             slot.size = sizeof slot.storage;
             return sys::recv_datagram(number, to.data(), to.size(), slot.at(), &slot.size);
         });
@@ -118,7 +109,7 @@ void udp_conn::send_to(std::span<const std::byte> bytes, const address& to, std:
     const ssize_t n = mine.until_done(
         [&](int number)
         {
-            touch(bytes);
+            rt::bring_back(bytes);
             return sys::send_message(number, &message);
         });
     set_error(ec, n < 0 ? static_cast<int>(-n) : 0);
@@ -147,7 +138,7 @@ std::size_t udp_conn::receive_many(std::span<received> into, std::error_code& ec
         const auto attempt = [&](int number)
         {
             for (std::size_t i = 0; i < n; ++i)
-                touch(into[o.count + i].buffer);
+                rt::bring_back(into[o.count + i].buffer);
             return static_cast<ssize_t>(sys::recv_messages(number, messages, static_cast<unsigned>(n)));
         };
         // Waits for the first only.
@@ -189,7 +180,7 @@ std::size_t udp_conn::send_many(std::span<const to_send> datagrams, std::error_c
             [&](int number)
             {
                 for (std::size_t i = 0; i < n; ++i)
-                    touch(datagrams[o.count + i].bytes);
+                    rt::bring_back(datagrams[o.count + i].bytes);
                 return static_cast<ssize_t>(sys::send_messages(number, messages, static_cast<unsigned>(n)));
             });
         if (sent < 0)

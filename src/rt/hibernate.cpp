@@ -14,6 +14,7 @@
 #include "base/cpu.hpp"
 #include "rt/cold.hpp"
 #include "rt/pack.hpp"
+#include "rt/rt.hpp"
 #include "rt/stack.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
@@ -527,8 +528,8 @@ const char* hibernation_refusal() noexcept
 
 __attribute__((no_sanitize("thread"))) bool may_hibernate(const g& item) noexcept
 {
-    constexpr unsigned never = g::no_stack | g::locked | g::a_thread | g::pinned | g::bubbled | g::stays_hot;
-    return item.state.load(base::memory_order_relaxed) == g_state::waiting && (item.flags & never) == 0 &&
+    constexpr unsigned exempt = g::no_stack | g::locked | g::a_thread | g::pinned | g::bubbled | g::stays_hot;
+    return item.state.load(base::memory_order_relaxed) == g_state::waiting && (item.flags & exempt) == 0 &&
            item.stack_top != nullptr;
 }
 
@@ -633,6 +634,22 @@ bool restore_at(std::uintptr_t address, std::uintptr_t instruction) noexcept
     if (was_away)
         stacks_restored_by_fault.fetch_add(1, base::memory_order_relaxed);
     return was_away || worth_another_try(address, instruction);
+}
+
+void bring_back(std::span<const std::byte> memory) noexcept
+{
+    if (memory.empty() || stacks_taken.load(base::memory_order_relaxed) == 0)
+        return;
+    auto at = reinterpret_cast<std::uintptr_t>(memory.data());
+    const std::uintptr_t end = at + memory.size();
+    while (at < end) {
+        const place in = place::of(at);
+        if (in.notes == nullptr)
+            return;
+        if (in.note().load(base::memory_order_acquire) != nullptr && make_present(at, nullptr))
+            stacks_restored_by_fault.fetch_add(1, base::memory_order_relaxed);
+        at = in.top_address();
+    }
 }
 
 bool with_hibernated(char* top, void (*look)(const sys::stack_piece& copy, void* argument) noexcept,

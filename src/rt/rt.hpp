@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <span>
 #include <string>
 #include <type_traits>
 
@@ -123,6 +124,10 @@ class bubble;
 
 /// Counts for code that may spin for a while before it parks.
 [[nodiscard]] bool worth_spinning() noexcept;
+
+/// Before the kernel is given memory that may lie in the stack of another, hibernated goroutine, where it would fail
+/// with EFAULT: puts that back. Not for long, but for long enough.
+void bring_back(std::span<const std::byte> memory) noexcept;
 
 /// Hibernates all goroutines that are parked now and may be (hibernator.hpp). Returns how many.
 std::size_t hibernate_all() noexcept;
