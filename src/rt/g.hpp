@@ -78,23 +78,20 @@ struct alignas(base::cache_line) g {
     alignas(std::max_align_t) std::byte storage[detail::inline_closure_bytes];
 
     /// The one place where states change. `from` is what the caller knows it to be.
-    void move_to(g_state from, g_state to) noexcept
+    void move_to(g_state from, g_state to, base::memory_order order = base::memory_order_relaxed) noexcept
     {
 #ifndef NDEBUG
         base::check(state.load(base::memory_order_relaxed) == from, "state of a goroutine");
 #else
         (void)from;
 #endif
-        state.store(to, base::memory_order_relaxed);
+        state.store(to, order);
     }
 
     /// From running, when the context is saved: from here on others may look at the stack.
     void move_to_waiting() noexcept
     {
-#ifndef NDEBUG
-        base::check(state.load(base::memory_order_relaxed) == g_state::running, "state of a parking goroutine");
-#endif
-        state.store(g_state::waiting, base::memory_order_release);  // pairs with hibernate()
+        move_to(g_state::running, g_state::waiting, base::memory_order_release);  // pairs with hibernate()
     }
 
     [[nodiscard]] static g* of_storage(void* s) noexcept

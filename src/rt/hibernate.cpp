@@ -335,11 +335,14 @@ bool make_present(std::uintptr_t address, g* owner) noexcept
 
 // --- taking away
 
-/// H4: what can be hibernated is what is parked and still says cold; it stays so until the stripe is released.
+constexpr unsigned exempt = g::no_stack | g::locked | g::a_thread | g::pinned | g::bubbled | g::stays_hot;
+
+/// H4: what can be hibernated is what is parked and still says cold; it stays so until the stripe is released. The
+/// flags again: its control block may be another goroutine's by now, which waits for its start.
 bool is_parked_and_cold(const g& item, const char* top) noexcept
 {
     return item.state.load(base::memory_order_acquire) == g_state::waiting &&
-           says_cold(item.why.load(base::memory_order_acquire)) && item.stack_top == top;
+           says_cold(item.why.load(base::memory_order_acquire)) && (item.flags & exempt) == 0 && item.stack_top == top;
 }
 
 /// A candidate whose stack is to be taken away.
@@ -528,10 +531,19 @@ const char* hibernation_refusal() noexcept
 
 __attribute__((no_sanitize("thread"))) bool may_hibernate(const g& item) noexcept
 {
-    constexpr unsigned exempt = g::no_stack | g::locked | g::a_thread | g::pinned | g::bubbled | g::stays_hot;
     return item.state.load(base::memory_order_relaxed) == g_state::waiting && (item.flags & exempt) == 0 &&
            item.stack_top != nullptr;
 }
+
+namespace {
+
+/// Read while it may change; H4 looks again.
+__attribute__((noinline, no_sanitize("thread"))) char* top_now(const g& item) noexcept
+{
+    return item.stack_top;
+}
+
+}  // namespace
 
 std::size_t hibernate(std::span<g*> items) noexcept
 {
@@ -544,7 +556,7 @@ std::size_t hibernate(std::span<g*> items) noexcept
     // H1: say cold. Who takes one from now on finds out before it runs, and calls thaw().
     std::size_t n = 0;
     for (g* const item : items) {
-        char* const top = item->stack_top;
+        char* const top = top_now(*item);
         if (may_hibernate(*item) && make_cold(item->why))
             candidates[n++] = {item, top};
     }

@@ -143,9 +143,11 @@ private:
     {
         const std::int64_t end = sys::monotonic_now() + ns;
         for (;;) {
-            if (count_stacks().made >= many_stacks)
-                look_at_memory();
             const std::int64_t now = sys::monotonic_now();
+            if (now >= look_at_ && count_stacks().made >= many_stacks) {
+                look_at_memory();
+                look_at_ = now + room_interval;
+            }
             const bool is_short = memory_is_short.load(base::memory_order_relaxed);
             const std::int64_t until =
                 is_short ? std::min(end, now + short_interval) : std::min(end, now + room_interval);
@@ -177,20 +179,16 @@ private:
 
     candidates found_;
     std::int64_t slice_began_ = 0;  ///< CPU time, ns
+    std::int64_t look_at_ = 0;      ///< when to look at the memory again, ns
 };
 
 void* hibernator_main(void*) noexcept
 {
     alive.store(true, base::memory_order_seq_cst);
+    sys::block_signals();  // no handler of the program's runs here, and touches a stack whose stripe is held
     static worker instance;
     instance.run();
 }
-
-/// Where relieve() goes on; guarded by the hibernation lock.
-struct {
-    g_walk at;
-    candidates found;
-} helper;
 
 }  // namespace
 
@@ -221,18 +219,20 @@ void nudge_hibernator(std::int64_t now) noexcept
 
 void relieve_slow() noexcept
 {
+    static g_walk at;         // where it goes on; guarded by the hibernation lock
+    static candidates found;  // guarded by it
     constexpr int most_looks = 2'048;
     if (!try_lock_hibernation())
         return;  // somebody is at it
-    for (int i = 0; i < most_looks && !helper.found.full(); ++i) {
-        g* const item = helper.at.next();
+    for (int i = 0; i < most_looks && !found.full(); ++i) {
+        g* const item = at.next();
         if (item == nullptr) {
-            helper.at = g_walk();
+            at = g_walk();
             break;
         }
-        (void)helper.found.look_at(*item, false);
+        (void)found.look_at(*item, false);
     }
-    (void)helper.found.flush();
+    (void)found.flush();
     unlock_hibernation();
 }
 

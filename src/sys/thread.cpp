@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -107,6 +109,15 @@ std::int64_t thread_cpu_now() noexcept
     timespec used;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
     return static_cast<std::int64_t>(used.tv_sec) * 1'000'000'000 + used.tv_nsec;
+}
+
+void block_signals() noexcept
+{
+    sigset_t all;
+    sigfillset(&all);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT})
+        sigdelset(&all, fault);
+    (void)pthread_sigmask(SIG_SETMASK, &all, nullptr);
 }
 
 void yield_thread() noexcept

@@ -38,6 +38,9 @@ void precise_sleep() noexcept;
 /// CPU time that the calling thread has used, ns.
 std::int64_t thread_cpu_now() noexcept;
 
+/// No handler of a signal runs on the calling thread any more, but for faults of its own.
+void block_signals() noexcept;
+
 /// Gives the CPU to another thread.
 void yield_thread() noexcept;
 

@@ -71,6 +71,7 @@ struct difference<T*> {
 
 namespace weft::base {
 
+using std::memory_order;
 using std::memory_order_acq_rel;
 using std::memory_order_acquire;
 using std::memory_order_relaxed;
