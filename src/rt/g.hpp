@@ -142,6 +142,9 @@ void give_global_g(g* item) noexcept;
 /// Memory of all slabs handed out so far, in bytes.
 [[nodiscard]] std::uint64_t g_bytes() noexcept;
 
+/// How much of that is in memory, as the kernel counts it; some ns a page.
+[[nodiscard]] std::uint64_t resident_gs() noexcept;
+
 /// Calls `visit` with every control block there is, in use or not, in the order of their addresses in each slab. What
 /// they say is for the caller to judge: nothing stops meanwhile.
 void for_each_g(void (*visit)(g&, void*) noexcept, void* argument) noexcept;
