@@ -14,6 +14,7 @@
 
 #include "base/check.hpp"
 #include "rt/debug_options.hpp"
+#include "rt/decay.hpp"
 #include "rt/hibernate.hpp"
 #include "rt/hibernator.hpp"
 #include "rt/rt.hpp"
@@ -174,6 +175,7 @@ void start(const options& opt)
     p* const first = take_idle_p(true);
     sched.lock.unlock();
     start_sysmon();
+    start_decay();
     if (const int error = start_first_m(*first); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "weft: can't start the first thread (see ulimit -u, the cgroup's pids.max)");

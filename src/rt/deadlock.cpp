@@ -2,6 +2,7 @@
 // docs/design/deadlock.md has the reasoning; steps named as there.
 #include "base/check.hpp"
 #include "base/printer.hpp"
+#include "rt/decay.hpp"
 #include "rt/dump.hpp"
 #include "rt/hibernator.hpp"
 #include "rt/rt.hpp"
@@ -52,9 +53,9 @@ bool somebody_else() noexcept
     sys::heavy_barrier();                                 // L3
     if (!(plain_threads::count() == before) || any_work() || earliest_timer() != never)
         return true;  // L4
-    const std::uint64_t known = std::uint64_t{sched.ms} + (sysmon_runs() ? 1U : 0U) + (watch_runs() ? 1U : 0U) +
-                                (hibernator_runs() ? 1U : 0U) + (before.parks - before.readies) +
-                                static_cast<std::uint64_t>(sys::sanitizer_threads);
+    const std::uint64_t known = std::uint64_t{sched.ms} + (sysmon_runs() ? 1U : 0U) + (decay_runs() ? 1U : 0U) +
+                                (watch_runs() ? 1U : 0U) + (hibernator_runs() ? 1U : 0U) +
+                                (before.parks - before.readies) + static_cast<std::uint64_t>(sys::sanitizer_threads);
     return static_cast<std::uint64_t>(threads) != known;  // L5
 }
 

@@ -9,6 +9,8 @@ namespace weft::rt {
 
 namespace {
 
+constexpr const char* name = "weft goroutines";
+
 // Lock order: leaf.
 struct {
     sys::lock_word lock;
@@ -17,11 +19,11 @@ struct {
     std::uint32_t single_count = 0;  // guarded by lock
     // Small pages first, so that a small program stays small; then whole huge pages, because a burst of a million
     // goroutines would otherwise spend more time in page faults than in everything else.
-    region small{std::size_t{256} << 10, std::size_t{1} << 20, sys::pages::small};  // guarded by lock
-    region large{std::size_t{4} << 20, std::size_t{1} << 36, sys::pages::huge};     // guarded by lock
-    base::counter bytes;                                                            // written under lock
-    std::array<g_row, g_walk::most_rows> rows{};                                    // guarded by lock
-    std::size_t row_count = 0;                                                      // guarded by lock
+    region small{std::size_t{256} << 10, std::size_t{1} << 20, sys::pages::small, name};  // guarded by lock
+    region large{std::size_t{4} << 20, std::size_t{1} << 36, sys::pages::huge, name};     // guarded by lock
+    base::counter bytes;                                                                  // written under lock
+    std::array<g_row, g_walk::most_rows> rows{};                                          // guarded by lock
+    std::size_t row_count = 0;                                                            // guarded by lock
 } pool;
 
 g*& magazine_link(g* first) noexcept
@@ -171,6 +173,18 @@ void for_each_g(void (*visit)(g&, void*) noexcept, void* argument) noexcept
     g_walk all;
     while (g* const item = all.next())
         visit(*item, argument);
+}
+
+std::uint64_t resident_gs() noexcept
+{
+    pool.lock.lock();
+    const std::array<g_row, g_walk::most_rows> rows = pool.rows;
+    const std::size_t n = pool.row_count;
+    pool.lock.unlock();
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < n; ++i)
+        sum += sys::resident(rows[i].first, static_cast<std::size_t>(rows[i].end - rows[i].first) * sizeof(g));
+    return sum;
 }
 
 std::uint64_t g_bytes() noexcept

@@ -150,6 +150,9 @@ void give_global_g(g* item) noexcept;
 /// Memory of all slabs handed out so far, in bytes.
 [[nodiscard]] std::uint64_t g_bytes() noexcept;
 
+/// How much of that is in memory, as the kernel counts it; some ns a page.
+[[nodiscard]] std::uint64_t resident_gs() noexcept;
+
 /// Control blocks side by side.
 struct g_row {
     g* first;

@@ -153,7 +153,8 @@ slab_notes* make_notes(slab_info& slab) noexcept
     const std::size_t spans = (slab.high - first_span + span_bytes - 1) / span_bytes;
     const std::size_t bytes =
         sizeof(slab_notes) + stacks * sizeof(base::atomic<packed_stack*>) + spans * sizeof(span_note);
-    auto* const at = static_cast<char*>(sys::reserve((bytes + page - 1) & ~(page - 1), page, sys::pages::small));
+    auto* const at =
+        static_cast<char*>(sys::reserve((bytes + page - 1) & ~(page - 1), page, sys::pages::small, "weft hibernated"));
     if (at == nullptr)
         return nullptr;
     // Memory of zeros is notes of stacks that are not away.
@@ -466,9 +467,7 @@ std::size_t group::take_away(stripe& held) noexcept
             members_[n++] = v;
             continue;
         }
-        char* const from = v.at.usable_low();
-        if (used.first_page > from)
-            sys::discard(from, static_cast<std::size_t>(used.first_page - from));
+        trim_stack(v.at.top, v.at.cls, static_cast<const char*>(v.item->ctx.sp));
     }
     count_ = n;
     if (count_ == 0)

@@ -269,7 +269,8 @@ private:
     {
         constexpr std::uint32_t enough = 16;
         if (gone_ == nullptr)
-            gone_ = static_cast<chunk**>(sys::reserve(most_gone * sizeof(chunk*), base::page_size, sys::pages::small));
+            gone_ = static_cast<chunk**>(
+                sys::reserve(most_gone * sizeof(chunk*), base::page_size, sys::pages::small, "weft hibernated"));
         if (kept_count_ < enough || gone_ == nullptr || gone_count_ == most_gone) {
             c.next = kept_;
             kept_ = &c;
@@ -288,10 +289,11 @@ private:
     std::uint32_t kept_count_ = 0;                                  // guarded by lock_
     chunk** gone_ = nullptr;                                        // guarded by lock_; empty ones without memory
     std::size_t gone_count_ = 0;                                    // guarded by lock_
-    region space_{std::size_t{1} << 20, std::size_t{1} << 30, sys::pages::small};  // guarded by lock_
-    base::counter blocks_;                                                         // written under lock_
-    base::counter bytes_;                                                          // written under lock_
-    base::counter committed_;                                                      // written under lock_
+    region space_{std::size_t{1} << 20, std::size_t{1} << 30, sys::pages::small,
+                  "weft hibernated"};  // guarded by lock_
+    base::counter blocks_;             // written under lock_
+    base::counter bytes_;              // written under lock_
+    base::counter committed_;          // written under lock_
 };
 
 constinit store blocks;

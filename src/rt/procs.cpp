@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/check.hpp"
+#include "rt/decay.hpp"
 #include "rt/sched.hpp"
 #include "sys/barrier.hpp"
 
@@ -33,6 +34,8 @@ void list_idle_p(p& proc, bool was_spinning) noexcept
     take_all(proc, left);
     if (!left.empty())
         sched.global.push(left);
+    if (proc.stacks.size() != 0)
+        poke_decay();
     if (proc.id >= sched.procs.load(base::memory_order_relaxed)) {
         proc.state.store(p_state::dead, base::memory_order_relaxed);
         if (was_spinning)

@@ -12,13 +12,14 @@ namespace weft::rt {
 /// Not thread-safe: its owner locks.
 class region {
 public:
-    /// `first`, `largest`: size of the first and of the largest reservation, powers of two.
-    constexpr region(std::size_t first, std::size_t largest, sys::pages kind) noexcept
-        : next_size_(first), largest_(largest), kind_(kind)
+    /// `first`, `largest`: size of the first and of the largest reservation, powers of two. `name`: for sys::reserve().
+    constexpr region(std::size_t first, std::size_t largest, sys::pages kind, const char* name) noexcept
+        : next_size_(first), largest_(largest), kind_(kind), name_(name)
     {
     }
 
-    /// `bytes` of zeroed memory, a multiple of `alignment` (a power of two). Null when no address space is left.
+    /// `bytes` of zeroed memory. Reservations are aligned to `alignment` (a power of two), and so are pieces whose
+    /// sizes are multiples of it. Null when no address space is left.
     [[nodiscard]] void* carve(std::size_t bytes, std::size_t alignment) noexcept
     {
         if (static_cast<std::size_t>(end_ - at_) < bytes && !grow(bytes, alignment))
@@ -29,9 +30,11 @@ public:
     }
     /// The reservation that the last piece is from.
     struct range {
-        const char* low;
-        const char* high;
+        char* low;
+        char* high;
     };
+    /// Up to here that reservation has been handed out.
+    [[nodiscard]] char* at() const noexcept { return at_; }
     [[nodiscard]] range newest() const noexcept { return {low_, end_}; }
     [[nodiscard]] std::uint64_t reserved() const noexcept { return reserved_; }
 
@@ -42,7 +45,7 @@ private:
         for (std::size_t size = next_size_ > bytes ? next_size_ : bytes;; size /= 2) {
             if (size < bytes)
                 size = bytes;
-            if (void* const at = sys::reserve(size, alignment, kind_); at != nullptr) {
+            if (void* const at = sys::reserve(size, alignment, kind_, name_); at != nullptr) {
                 low_ = static_cast<char*>(at);
                 at_ = low_;
                 end_ = at_ + size;
@@ -62,6 +65,7 @@ private:
     std::size_t next_size_;
     std::size_t largest_;
     sys::pages kind_;
+    const char* name_;
     std::uint64_t reserved_ = 0;
 };
 

@@ -1,5 +1,7 @@
-// Stacks: reserved in slabs by size class, committed a page at a time by the page fault, guarded at the low end, kept
-// for reuse hottest first. docs/design/stacks.md has the layout and the measurements behind the numbers.
+// Stacks: reserved in slabs by size class, committed a page at a time by the page fault, guarded at the low end. Free
+// ones are kept for reuse, by each P the hottest first, in the pool of all of them those with low addresses first, and
+// lose their memory when they are not wanted for some seconds. docs/design/stacks.md has the layout, the protocols and
+// the measurements behind the numbers.
 #pragma once
 
 #include <algorithm>
@@ -51,6 +53,16 @@ static_assert(stack_bytes(stack_classes - 1) == max_stack);
 /// says why).
 [[nodiscard]] char* take_stack(unsigned cls) noexcept;
 void give_stack(char* top, unsigned cls) noexcept;
+/// Gives the memory of whole pages back that lie below those of a stack in use: what it needs at `sp` (the red zone
+/// included) and the guard stay. Costs a system call that has little to do when nothing is there. Precondition: nobody
+/// runs on the stack meanwhile, nor begins to.
+void trim_stack(char* top, unsigned cls, const char* sp) noexcept;
+
+/// One look at the stacks in the pools: gives back the memory of those that are more than are likely to be needed, and
+/// what the others have below their top page when they were not needed since the last look. False: no free stack has
+/// memory any more. By one thread at a time; no lock that others want is held in the kernel.
+bool look_at_free_stacks() noexcept;
+
 /// A slab of stacks of one class: their memory, of which the first ones are handed out so far.
 struct slab_info {
     std::uintptr_t low = 0;
@@ -93,12 +105,16 @@ public:
         tops_[n] = top;
         count_.store(n + 1, base::memory_order_relaxed);
     }
+    /// All of them go to the pool. For others only while nobody owns the P.
+    void drain() noexcept;
     /// May be looked at by others.
     [[nodiscard]] std::uint32_t size() const noexcept { return count_.load(base::memory_order_relaxed); }
 
 private:
     [[nodiscard]] char* refill() noexcept;
     void flush() noexcept;
+    /// The `n` coldest go to the pool; they stay in `tops_`.
+    void give_back(std::uint32_t n) noexcept;
 
     base::atomic<std::uint32_t> count_{0};
     std::array<char*, 64> tops_{};
@@ -107,8 +123,13 @@ private:
 struct stack_counts {
     std::uint64_t made;      ///< stacks carved from slabs, ever
     std::uint64_t free;      ///< of those, in the shared pool
+    std::uint64_t cold;      ///< of those, without memory
     std::uint64_t reserved;  ///< address space of all slabs, bytes
 };
 [[nodiscard]] stack_counts count_stacks() noexcept;
+
+/// Memory of all stacks, in use or not, as the kernel counts it: bytes. Takes some ns for each page of the stacks'
+/// address space.
+[[nodiscard]] std::uint64_t resident_stacks() noexcept;
 
 }  // namespace weft::rt

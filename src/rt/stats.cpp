@@ -5,6 +5,7 @@
 #include "rt/pack.hpp"
 #include "rt/sched.hpp"
 #include "rt/stack.hpp"
+#include "sys/memory.hpp"
 #include "weft/go.hpp"
 #include "weft/runtime.hpp"
 
@@ -56,7 +57,6 @@ runtime_stats stats()
     for (std::uint32_t i = 0; i < made; ++i) {
         rt::p& proc = rt::sched.at(i);
         s.queued += proc.queued() + (proc.has_next() ? 1U : 0U);
-        s.cached_stacks += proc.stacks.size();
         running_ps += proc.state.load(base::memory_order_relaxed) == rt::p_state::running ? 1U : 0U;
         out.switches += proc.tick.load(base::memory_order_relaxed);
         out.parks += proc.parks.read();
@@ -75,6 +75,10 @@ runtime_stats stats()
     out.threads = rt::sched.ms;
     out.threads_idle = rt::sched.idle_ms.load(base::memory_order_relaxed);
     const std::uint64_t without_p = difference(out.threads, out.threads_idle + rt::sched.home_ms + running_ps);
+    // Under the lock: decay moves stacks from idle Ps to the pool.
+    for (std::uint32_t i = 0; i < made; ++i)
+        s.cached_stacks += rt::sched.at(i).stacks.size();
+    const rt::stack_counts stacks = rt::count_stacks();
     rt::sched.lock.unlock();
     out.goroutines_without_p = std::min(without_p, difference(out.goroutines, out.goroutines_running));
     out.goroutines_waiting =
@@ -85,13 +89,12 @@ runtime_stats stats()
     out.thread_failures = rt::sched.thread_failures.read();
     out.handoffs = rt::sched.handoffs.read();
     out.wakeups = rt::sched.wakeups.read();
-    const rt::stack_counts stacks = rt::count_stacks();
     out.stacks_free = stacks.free + s.cached_stacks;
     out.stacks_in_use = difference(stacks.made, out.stacks_free);
     out.stack_reserved = stacks.reserved;
-    out.stack_committed = stacks.made * base::page_size;
-    out.control_blocks = rt::g_bytes();
     const rt::hibernation_counts cold = rt::count_hibernation();
+    out.stack_committed = difference(stacks.made, stacks.cold + cold.stacks) * base::page_size;
+    out.control_blocks = rt::g_bytes();
     out.stack_hibernated = rt::count_packed().committed;
     out.goroutines_hibernated = cold.stacks;
     out.hibernations = cold.hibernated;
@@ -99,6 +102,16 @@ runtime_stats stats()
     out.restores_by_access = cold.by_fault;
     out.hibernation_off = rt::hibernation_refusal();
     return out;
+}
+
+runtime_memory memory()
+{
+    const sys::process_memory process = sys::measure_process();
+    return {.resident = process.resident,
+            .page_tables = process.page_tables,
+            .stacks = rt::resident_stacks(),
+            .hibernated = rt::count_packed().committed,
+            .control_blocks = rt::resident_gs()};
 }
 
 }  // namespace weft

@@ -14,9 +14,6 @@
 #include "base/cpu.hpp"
 #include "sys/memory.hpp"
 
-#ifndef MADV_GUARD_REMOVE
-#define MADV_GUARD_REMOVE 103  // Linux 6.13, <asm-generic/mman-common.h>
-#endif
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1  // Linux 5.11, <linux/userfaultfd.h>
 #endif
@@ -103,7 +100,7 @@ int write_to_memory(void* at, const void* from, std::size_t bytes) noexcept
 bool works(refill how) noexcept
 {
     constexpr std::size_t page = base::page_size;
-    auto* const at = static_cast<char*>(reserve(2 * page, page, pages::small));
+    auto* const at = static_cast<char*>(reserve(2 * page, page, pages::small, "weft probe"));
     if (at == nullptr)
         return false;
     in_use = how;
@@ -127,7 +124,7 @@ refill init_paging(bool forbid_userfault, bool forbid_memory_file) noexcept
 {
     close_all();
     in_use = refill::none;
-    if (guards_in_use() != guard_kind::marker) {
+    if (!guards_are_markers()) {
         refusal = "this kernel has no guard markers (MADV_GUARD_INSTALL, Linux 6.13 and later)";
         return in_use;
     }
@@ -174,11 +171,6 @@ bool set_access(void* at, std::size_t bytes, access what) noexcept
 {
     const int bits = what == access::none ? PROT_NONE : what == access::read ? PROT_READ : PROT_READ | PROT_WRITE;
     return mprotect(at, bytes, bits) == 0;
-}
-
-bool unguard(void* at, std::size_t bytes) noexcept
-{
-    return madvise(at, bytes, MADV_GUARD_REMOVE) == 0;
 }
 
 int put_back(void* at, const void* from, std::size_t bytes) noexcept

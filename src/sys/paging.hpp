@@ -37,9 +37,6 @@ enum class access : std::uint8_t { none, read, all };
 /// False, with errno: ENOMEM when the kernel has no more mappings (vm.max_map_count).
 [[nodiscard]] bool set_access(void* at, std::size_t bytes, access what) noexcept;
 
-/// Removes guard markers; the pages are absent then, and accessible as far as their mapping is.
-[[nodiscard]] bool unguard(void* at, std::size_t bytes) noexcept;
-
 /// Puts pages back in place of markers, while the mapping around them is accessible. `from` is not of that memory.
 /// Returns 0 or an errno; after one, what is still missing is still marked. ENOMEM: no memory now.
 [[nodiscard]] int put_back(void* at, const void* from, std::size_t bytes) noexcept;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -12,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/cpu.hpp"
+#include "rt/decay.hpp"
 #include "sys/memory.hpp"
 
 namespace {
@@ -69,7 +72,7 @@ TEST(stack_test, a_free_stack_is_reused)
         ASSERT_NE(first, nullptr);
         give_stack(first, cls);
         char* const second = take_stack(cls);
-        EXPECT_EQ(second, first) << "the hottest one";
+        EXPECT_EQ(second, first);
         give_stack(second, cls);
     }
 }
@@ -167,6 +170,74 @@ TEST(stack_test, looking_while_others_make_stacks)
         all.emplace_back(work, cls);
     for (std::thread& t : all)
         t.join();
+}
+
+/// Looks until no free stack has memory.
+void let_all_decay()
+{
+    for (int looks = 0; weft::rt::decay_once(); ++looks)
+        ASSERT_LT(looks, 1'000);
+}
+
+TEST_P(guard_kinds, trimming_leaves_what_is_needed)
+{
+    for (const unsigned cls : {0U, unsigned{default_stack_class}, 8U}) {
+        char* const top = take_stack(cls);
+        ASSERT_NE(top, nullptr);
+        const std::size_t usable = stack_bytes(cls) - stack_guard_bytes(cls);
+        for (std::size_t below = 1; below <= usable; below += weft::base::page_size)
+            top[-static_cast<std::ptrdiff_t>(below)] = 'x';
+        const auto resident = [&] { return weft::sys::resident(top - usable, usable); };
+        ASSERT_EQ(resident(), usable);
+        for (const std::size_t used : {usable, usable - 129, std::size_t{5'000}, std::size_t{4'000}, std::size_t{1}}) {
+            trim_stack(top, cls, top - used);
+            const std::size_t pages = (used + 128 + weft::base::page_size - 1) / weft::base::page_size;
+            EXPECT_EQ(resident(), std::min(pages * weft::base::page_size, usable)) << used << " bytes in use";
+            EXPECT_EQ(top[-1], 'x');
+        }
+        EXPECT_FALSE(readable(top - usable - 1)) << "the guard is still there";
+        trim_stack(top, cls, top);
+        EXPECT_EQ(resident(), weft::base::page_size) << "and again, where nothing is";
+        give_stack(top, cls);
+    }
+}
+
+TEST_P(guard_kinds, free_stacks_decay_and_are_guarded_when_they_come_back)
+{
+    constexpr std::size_t count = 200;
+    constexpr unsigned cls = default_stack_class;
+    constexpr std::size_t deep = std::size_t{32} << 10;
+    const auto use_all = [&](std::vector<char*>& tops)
+    {
+        for (std::size_t i = 0; i < count; ++i) {
+            char* const top = take_stack(cls);
+            ASSERT_NE(top, nullptr);
+            tops.push_back(top);
+            for (std::size_t below = 1; below <= deep; below += weft::base::page_size) {
+                char& byte = top[-static_cast<std::ptrdiff_t>(below)];
+                EXPECT_EQ(byte, 0) << "memory that comes back is new";
+                byte = 'x';
+            }
+            EXPECT_FALSE(readable(top - stack_bytes(cls)));
+            EXPECT_FALSE(readable(top - stack_bytes(cls) + stack_guard_bytes(cls) - 1));
+        }
+    };
+    for (int round = 0; round < 3; ++round) {
+        let_all_decay();
+        const std::uint64_t made = count_stacks().made;
+        std::vector<char*> tops;
+        use_all(tops);
+        for (char* const top : tops)
+            give_stack(top, cls);
+        let_all_decay();
+        for (const char* const top : tops)
+            EXPECT_EQ(weft::sys::resident(top - deep, deep), 0U);
+        const stack_counts now = count_stacks();
+        EXPECT_EQ(now.cold, now.free);
+        if (round > 0) {
+            EXPECT_EQ(now.made, made);
+        }
+    }
 }
 
 TEST(stack_test, counts)
