@@ -132,14 +132,13 @@ void g_cache::unload() noexcept
 g* take_global_g() noexcept
 {
     pool.lock.lock();
+    if (pool.singles == nullptr) {  // what ends on Ps comes back in magazines
+        pool.singles = pop_magazine();
+        pool.single_count = pool.singles != nullptr ? g_cache::magazine : 0;
+    }
     g* item = pop_single();
     if (item == nullptr)
         item = carve(1);
-    if (item == nullptr) {
-        pool.singles = pop_magazine();
-        pool.single_count = pool.singles != nullptr ? g_cache::magazine : 0;
-        item = pop_single();
-    }
     pool.lock.unlock();
     return item;
 }

@@ -140,6 +140,29 @@ void expect_nothing_started(Start&& start)
     EXPECT_LE(weft::stats().control_blocks, control_blocks + (std::uint64_t{1} << 18));
 }
 
+// They end on Ps, whose caches hand them on whole magazines at a time.
+TEST_F(go_test, control_blocks_of_those_that_threads_start_are_reused)
+{
+    constexpr std::size_t each = 4'000;
+    std::atomic<std::size_t> ran{0};
+    const auto round = [&]
+    {
+        ran = 0;
+        for (std::size_t i = 0; i < each; ++i)
+            weft::go([&] { ++ran; });
+        EXPECT_TRUE(eventually([&] { return ran == each && weft::num_goroutines() == 0; }));
+    };
+    for (int i = 0; i < 3; ++i)
+        round();
+    const std::uint64_t before = weft::stats().control_blocks;
+    const std::size_t rounds = scaled(40);
+    for (std::size_t i = 0; i < rounds; ++i)
+        round();
+    constexpr std::uint64_t bytes = 192;
+    const std::uint64_t cached = weft::stats().procs * 2 * 512;  // what Ps may keep
+    EXPECT_LE(weft::stats().control_blocks, before + (cached + each) * bytes);
+}
+
 WEFT_TEST(go_test, runs_a_lambda)
 {
     weft::test::gate ran;
