@@ -27,6 +27,12 @@ public:
         at_ += bytes;
         return piece;
     }
+    /// The reservation that the last piece is from.
+    struct range {
+        const char* low;
+        const char* high;
+    };
+    [[nodiscard]] range newest() const noexcept { return {low_, end_}; }
     [[nodiscard]] std::uint64_t reserved() const noexcept { return reserved_; }
 
 private:
@@ -37,7 +43,8 @@ private:
             if (size < bytes)
                 size = bytes;
             if (void* const at = sys::reserve(size, alignment, kind_); at != nullptr) {
-                at_ = static_cast<char*>(at);
+                low_ = static_cast<char*>(at);
+                at_ = low_;
                 end_ = at_ + size;
                 reserved_ += size;
                 if (next_size_ < largest_)
@@ -49,6 +56,7 @@ private:
         }
     }
 
+    char* low_ = nullptr;
     char* at_ = nullptr;
     char* end_ = nullptr;
     std::size_t next_size_;

@@ -28,13 +28,53 @@ constexpr std::size_t first_slab(unsigned cls) noexcept
     return stack_bytes(cls) * 16 > (std::size_t{64} << 20) ? stack_bytes(cls) : stack_bytes(cls) * 16;
 }
 
-// Lock order: leaf.
+struct slab {
+    std::uintptr_t low;
+    std::uintptr_t high;
+    unsigned cls;
+};
+
+/// All slabs there are, of all classes: grows only, so that find() needs no lock. A lookup is a scan: a million default
+/// stacks lie in some 20 slabs, and the address space has room for 8,192 of the largest.
+class slab_list {
+public:
+    /// False: the table is full.
+    [[nodiscard]] bool add(const slab& item) noexcept
+    {
+        lock_.lock();
+        const std::uint32_t n = count_.load(base::memory_order_relaxed);
+        const bool room = n < items_.size();
+        if (room) {
+            items_[n] = item;
+            count_.store(n + 1, base::memory_order_release);  // pairs with find()
+        }
+        lock_.unlock();
+        return room;
+    }
+    [[nodiscard]] const slab* find(std::uintptr_t address) const noexcept
+    {
+        const std::uint32_t n = count_.load(base::memory_order_acquire);  // pairs with add()
+        for (const slab* item = items_.data(); item != items_.data() + n; ++item)
+            if (address >= item->low && address < item->high)
+                return item;
+        return nullptr;
+    }
+
+private:
+    sys::lock_word lock_;                   // leaf, taken under a class_pool's lock
+    base::atomic<std::uint32_t> count_{0};  // written under lock_
+    std::array<slab, 16'384> items_{};      // [0, count_) never change again
+};
+constinit slab_list slabs_of_all;
+
+// Lock order: class_pool::lock, slab_list::lock_.
 struct class_pool {
     sys::lock_word lock;
-    char* free = nullptr;  // guarded by lock, linked by link_of()
-    region slabs;          // guarded by lock
-    base::counter made;    // written under lock
-    base::counter spare;   // length of `free`; written under lock
+    char* free = nullptr;          // guarded by lock, linked by link_of()
+    region slabs;                  // guarded by lock
+    const char* listed = nullptr;  // guarded by lock; the low end of the last slab that slabs_of_all knows
+    base::counter made;            // written under lock
+    base::counter spare;           // length of `free`; written under lock
 
     explicit constexpr class_pool(unsigned cls) noexcept
         : slabs(first_slab(cls), stack_bytes(cls) > (std::size_t{1} << 34) ? stack_bytes(cls) : std::size_t{1} << 34,
@@ -50,6 +90,18 @@ constexpr std::array<class_pool, sizeof...(I)> make_pools(std::index_sequence<I.
 }
 constinit std::array<class_pool, stack_classes> pools = make_pools(std::make_index_sequence<stack_classes>());
 
+/// Precondition: pool.lock is held.
+bool list_newest_slab(class_pool& pool, unsigned cls) noexcept
+{
+    const region::range now = pool.slabs.newest();
+    if (now.low == pool.listed)
+        return true;
+    if (!slabs_of_all.add({reinterpret_cast<std::uintptr_t>(now.low), reinterpret_cast<std::uintptr_t>(now.high), cls}))
+        return false;
+    pool.listed = now.low;
+    return true;
+}
+
 enum class shortage : std::uint8_t { none, address_space, guards };
 base::atomic<shortage> last_shortage{shortage::none};
 
@@ -58,7 +110,7 @@ char* carve(class_pool& pool, unsigned cls) noexcept
 {
     const std::size_t bytes = stack_bytes(cls);
     auto* const low = static_cast<char*>(pool.slabs.carve(bytes, bytes));
-    if (low == nullptr) {
+    if (low == nullptr || !list_newest_slab(pool, cls)) {
         last_shortage.store(shortage::address_space, base::memory_order_relaxed);
         return nullptr;
     }
@@ -121,6 +173,15 @@ void give_stack(char* top, unsigned cls) noexcept
     pool.lock.lock();
     give_locked(pool, top);
     pool.lock.unlock();
+}
+
+stack_at find_stack(std::uintptr_t address) noexcept
+{
+    const slab* const in = slabs_of_all.find(address);
+    if (in == nullptr)
+        return {nullptr, 0};
+    const std::uintptr_t low = address & ~(std::uintptr_t{stack_bytes(in->cls)} - 1);  // carve() aligns them
+    return {reinterpret_cast<char*>(low + stack_bytes(in->cls)), in->cls};
 }
 
 const char* stack_shortage() noexcept

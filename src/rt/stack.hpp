@@ -51,6 +51,14 @@ static_assert(stack_bytes(stack_classes - 1) == max_stack);
 /// says why).
 [[nodiscard]] char* take_stack(unsigned cls) noexcept;
 void give_stack(char* top, unsigned cls) noexcept;
+/// Where an address lies. Anybody may ask at any time, a signal handler on any thread too: takes no lock.
+struct stack_at {
+    char* top;  ///< of the stack, whose guard counts as part of it; null: the address is in no slab of stacks
+    unsigned cls;
+};
+/// The stack may be in use, free or not made yet. A slab is known from before its first stack is handed out, for good.
+[[nodiscard]] stack_at find_stack(std::uintptr_t address) noexcept;
+
 /// Why take_stack() last returned null, and what to do.
 [[nodiscard]] const char* stack_shortage() noexcept;
 

@@ -6,7 +6,10 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
+#include <memory>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "sys/memory.hpp"
@@ -88,6 +91,82 @@ TEST(stack_test, living_stacks_are_distinct)
         before = top;
         give_stack(top, cls);
     }
+}
+
+std::uintptr_t number(const char* at)
+{
+    return reinterpret_cast<std::uintptr_t>(at);
+}
+
+void expect_found(const char* at, const char* top, unsigned cls)
+{
+    const stack_at found = find_stack(number(at));
+    EXPECT_EQ(found.top, top) << "class " << cls << ", " << top - at << " below the top";
+    EXPECT_EQ(found.cls, cls);
+}
+
+TEST(stack_test, an_address_tells_its_stack)
+{
+    for (unsigned cls = 0; cls < stack_classes; ++cls) {
+        char* const top = take_stack(cls);
+        ASSERT_NE(top, nullptr);
+        const char* const low = top - stack_bytes(cls);
+        for (const std::size_t below : {stack_bytes(cls), stack_bytes(cls) - 1, stack_bytes(cls) / 2, std::size_t{1}})
+            expect_found(top - below, top, cls);
+        EXPECT_NE(find_stack(number(top)).top, top) << "belongs to the next one";
+        EXPECT_NE(find_stack(number(low - 1)).top, top);
+        give_stack(top, cls);
+        expect_found(low, top, cls);
+    }
+}
+
+TEST(stack_test, each_of_many_is_found)
+{
+    constexpr unsigned cls = 1;
+    std::vector<char*> tops;
+    for (int i = 0; i < 500; ++i) {  // several slabs
+        tops.push_back(take_stack(cls));
+        ASSERT_NE(tops.back(), nullptr);
+    }
+    for (char* const top : tops) {
+        expect_found(top - 1, top, cls);
+        expect_found(top - stack_bytes(cls), top, cls);
+    }
+    for (char* const top : tops)
+        give_stack(top, cls);
+}
+
+TEST(stack_test, addresses_elsewhere_are_in_no_stack)
+{
+    static char variable[1];
+    char local[1];
+    const auto heap = std::make_unique<char[]>(100'000);
+    for (const std::uintptr_t address : {std::uintptr_t{0}, std::uintptr_t{16}, ~std::uintptr_t{0}, number(variable),
+                                         number(local), number(heap.get()), std::uintptr_t{1} << 63U})
+        EXPECT_EQ(find_stack(address).top, nullptr) << address;
+}
+
+// Slabs appear while others look: what has been handed out is always found.
+TEST(stack_test, looking_while_others_make_stacks)
+{
+    constexpr int stacks = 300;
+    const auto work = [](unsigned cls)
+    {
+        std::vector<char*> tops;
+        for (int i = 0; i < stacks; ++i) {
+            tops.push_back(take_stack(cls));
+            ASSERT_NE(tops.back(), nullptr);
+            expect_found(tops.back() - 1, tops.back(), cls);
+            expect_found(tops.front() - 1, tops.front(), cls);
+        }
+        for (char* const top : tops)
+            give_stack(top, cls);
+    };
+    std::vector<std::thread> all;
+    for (const unsigned cls : {2U, 4U, 5U, 7U})
+        all.emplace_back(work, cls);
+    for (std::thread& t : all)
+        t.join();
 }
 
 TEST(stack_test, counts)
