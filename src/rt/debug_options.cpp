@@ -25,6 +25,7 @@ constexpr std::array words{
     word{"noguardmarker", &debug_options::noguardmarker},
     word{"nomembarrier", &debug_options::nomembarrier},
     word{"sigquit", &debug_options::sigquit},
+    word{"stacks", &debug_options::stacks},
     word{"waits", &debug_options::waits},
 };
 
@@ -38,7 +39,7 @@ constexpr std::array durations{
 };
 
 constexpr const char* known =
-    "locks, migrate, noguardmarker, nomembarrier, schedtrace=1000 (ms), sigquit, stall=50ms, waits";
+    "locks, migrate, noguardmarker, nomembarrier, schedtrace=1000 (ms), sigquit, stacks, stall=50ms, waits";
 
 /// A number with a unit, without one ms; 0: it is none.
 std::int64_t parse_duration(std::string_view text) noexcept

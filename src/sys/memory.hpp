@@ -32,6 +32,10 @@ guard_kind init_guards(bool forbid_markers) noexcept;
 /// Makes `bytes` at `at` fault on any access. False, with errno: the kernel refuses (ENOMEM: vm.max_map_count).
 [[nodiscard]] bool guard(void* at, std::size_t bytes) noexcept;
 
+/// The lowest page in [low, high), both at pages, that has memory: `high` if none has, null where /proc/self/pagemap
+/// does not say.
+[[nodiscard]] char* first_touched(char* low, char* high) noexcept;
+
 /// Tells valgrind that [low, high) is a stack; no-op elsewhere. Returns its id.
 unsigned register_stack(const void* low, const void* high) noexcept;
 
