@@ -19,6 +19,7 @@ function(weft_add_core target kind)
         PRIVATE "${PROJECT_SOURCE_DIR}/src")
     target_link_libraries(${target} PUBLIC Threads::Threads)
     weft_warnings(${target})
+    weft_stack_probes(${target})
 
     set_target_properties(
         ${target}

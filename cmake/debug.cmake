@@ -23,6 +23,7 @@ target_link_libraries(weft_debug PRIVATE PkgConfig::LIBDW Threads::Threads)
 target_link_options(weft_debug INTERFACE "LINKER:--undefined=weft_debug_symbolise")
 target_link_options(weft_debug PRIVATE LINKER:-z,defs)
 weft_warnings(weft_debug)
+weft_stack_probes(weft_debug)
 set_target_properties(
     weft_debug
     PROPERTIES CXX_EXTENSIONS OFF

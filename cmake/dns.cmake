@@ -21,6 +21,7 @@ target_link_libraries(
 target_link_options(weft_dns INTERFACE LINKER:--undefined=weft_dns_installed)
 set_target_properties(weft_dns PROPERTIES CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 weft_warnings(weft_dns)
+weft_stack_probes(weft_dns)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     target_compile_options(weft_dns PRIVATE -fcf-protection=none)
 endif()

@@ -13,6 +13,7 @@ function(weft_add_tls target kind core)
         PUBLIC ${core}
         PRIVATE OpenSSL::SSL)
     weft_warnings(${target})
+    weft_stack_probes(${target})
     set_target_properties(
         ${target}
         PROPERTIES CXX_EXTENSIONS OFF

@@ -69,6 +69,11 @@ WEFT_API void yield();
 /// The calling goroutine's id: 1, 2, 3 ..., never reused. 0 on a plain thread.
 [[nodiscard]] WEFT_API std::uint64_t goroutine_id() noexcept;
 
+/// How many bytes of stack the caller has left: on a goroutine above the guard of its stack, on a plain thread what
+/// pthread_getattr_np() says (slow on the process's first thread: it reads a file). 0 where the caller stands on
+/// another stack than its own, as in a signal handler. For recursion that wants to stop in time.
+[[nodiscard]] WEFT_API std::size_t stack_remaining() noexcept;
+
 /// Goroutines that were started and have not finished. Exact when nothing starts or ends one meanwhile.
 [[nodiscard]] WEFT_API std::size_t num_goroutines() noexcept;
 

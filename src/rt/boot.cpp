@@ -19,6 +19,7 @@
 #include "rt/hibernator.hpp"
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
+#include "rt/stack_depth.hpp"
 #include "rt/watch.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
@@ -170,6 +171,7 @@ void start(const options& opt)
     sched.keep_idle_m.store(opt.keep_threads.count(), base::memory_order_relaxed);
     install_reports();
     start_watch(opt.dump_on_sigquit);
+    start_measuring_depth();
     set_procs(procs);
     sched.lock.lock();
     p* const first = take_idle_p(true);

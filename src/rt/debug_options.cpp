@@ -29,6 +29,7 @@ constexpr std::array words{
     word{"nomemoryfile", &debug_options::nomemoryfile},
     word{"nouserfault", &debug_options::nouserfault},
     word{"sigquit", &debug_options::sigquit},
+    word{"stacks", &debug_options::stacks},
     word{"waits", &debug_options::waits},
 };
 
@@ -43,7 +44,7 @@ constexpr std::array durations{
 
 constexpr const char* known =
     "hibernate, locks, migrate, nocoldspans, noguardmarker, nomembarrier, nomemoryfile, nouserfault, "
-    "schedtrace=1000 (ms), sigquit, stall=50ms, waits";
+    "schedtrace=1000 (ms), sigquit, stacks, stall=50ms, waits";
 
 /// A number with a unit, without one ms; 0: it is none.
 std::int64_t parse_duration(std::string_view text) noexcept

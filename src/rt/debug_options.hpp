@@ -17,6 +17,7 @@ struct debug_options {
     bool waits = false;           ///< how long goroutines wait is followed, for dumps
     bool migrate = false;         ///< a goroutine that has parked goes on on another thread
     bool locks = false;           ///< a park with a mutex of the system held is reported
+    bool stacks = false;          ///< how deep goroutines go is measured, by where they were started
     std::int64_t stall = 0;       ///< ns; a goroutine that holds its thread for longer is reported. 0: off
     std::int64_t schedtrace = 0;  ///< ns between two lines about the scheduler. 0: off
 };

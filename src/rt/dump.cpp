@@ -11,6 +11,7 @@
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
 #include "rt/stack.hpp"
+#include "rt/stack_depth.hpp"
 #include "sys/backtrace.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
@@ -532,6 +533,7 @@ void dump_here(base::printer& out, const dump_caller& caller) noexcept
     collect(*all, caller, now);
     try {
         all->print(out, now);
+        print_depths(out);
     } catch (const std::bad_alloc&) {
         out.print("\nmemory ran out: the rest is left out\n");
     }

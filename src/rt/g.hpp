@@ -39,7 +39,8 @@ struct g_extra {
     };
     name_at seen{};
     std::string name{};
-    local_values* locals = nullptr;  ///< rt/local.hpp; by the goroutine itself, null again when it ends
+    local_values* locals = nullptr;        ///< rt/local.hpp; by the goroutine itself, null again when it ends
+    detail::task_body measured = nullptr;  ///< what stack_depth.cpp calls in place of g::body
 };
 
 struct alignas(base::cache_line) g {

@@ -639,9 +639,7 @@ bool restore_at(std::uintptr_t address, std::uintptr_t instruction) noexcept
         return false;
     if (address < reinterpret_cast<std::uintptr_t>(at.usable_low()))
         return false;  // a guard, whatever is above it
-    const int error = errno;
     const bool was_away = make_present(address, nullptr);
-    errno = error;
     if (was_away)
         stacks_restored_by_fault.fetch_add(1, base::memory_order_relaxed);
     return was_away || worth_another_try(address, instruction);

@@ -93,6 +93,9 @@ void set_this_m(m* self) noexcept;
 /// What stands for the calling plain thread where a goroutine is asked for. Null: no memory.
 g* this_thread_g() noexcept;
 
+/// A word of the calling thread's for sys/signal.hpp; in signal handlers too.
+std::uintptr_t* this_thread_fault_word() noexcept;
+
 /// An address that no other living thread has. Needs no memory.
 const void* this_thread_key() noexcept;
 

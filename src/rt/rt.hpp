@@ -35,6 +35,9 @@ namespace weft::rt {
 /// An address that stands for the calling goroutine or thread, and for no other while it lives.
 [[nodiscard]] const void* caller() noexcept;
 
+/// As weft::stack_remaining().
+[[nodiscard]] std::size_t stack_remaining() noexcept;
+
 /// The number of the caller's P, or one that stands for the plain thread. A hint for spreading data: by the time of its
 /// use it may be somebody else's.
 [[nodiscard]] std::size_t shard_hint() noexcept;

@@ -33,12 +33,13 @@ inline constexpr std::uint32_t deep = 3;      ///< until somebody takes a P: wak
 
 struct scheduler {
     alignas(base::cache_line) idle_word idle;
-    base::atomic<std::uint32_t> procs{0};        ///< what max_procs says
-    base::atomic<std::uint32_t> made{0};         ///< Ps that exist: all[0 .. made)
-    base::atomic<bool> stopping{false};          ///< process exit has begun
-    base::atomic<std::uint32_t> start_hooks{0};  ///< not 0: task_start() must look: `stopping`, or there are bubbles
-    base::atomic<std::int64_t> slice{0};         ///< options::slice, ns
-    base::atomic<std::int64_t> keep_idle_m{0};   ///< options::keep_threads, ns
+    base::atomic<std::uint32_t> procs{0};  ///< what max_procs says
+    base::atomic<std::uint32_t> made{0};   ///< Ps that exist: all[0 .. made)
+    base::atomic<bool> stopping{false};    ///< process exit has begun
+    base::atomic<std::uint32_t> start_hooks{
+        0};                               ///< not 0: task_start() must look: `stopping`, bubbles, WEFT_DEBUG=stacks
+    base::atomic<std::int64_t> slice{0};  ///< options::slice, ns
+    base::atomic<std::int64_t> keep_idle_m{0};                     ///< options::keep_threads, ns
     base::atomic<std::uint32_t> sysmon_nap{nap_of_sysmon::awake};  ///< futex word
     base::atomic<m*> timekeeper{nullptr};        ///< the sleeping M that wakes for timers; set under lock
     base::atomic<std::int64_t> keeper_until{0};  ///< when it will look; 0: nobody keeps time

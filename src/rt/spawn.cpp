@@ -7,6 +7,7 @@
 #include "rt/rt.hpp"
 #include "rt/sched.hpp"
 #include "rt/stack.hpp"
+#include "rt/stack_depth.hpp"
 
 namespace weft::rt {
 
@@ -26,7 +27,9 @@ WEFT_NOINLINE void apply(g& item, const attr& attributes)
     if (!attributes.hibernate)
         item.flags |= g::stays_hot;
     if (!attributes.name.empty()) {
-        item.extra = new g_extra{.name = std::string(attributes.name)};
+        if (item.extra == nullptr)
+            item.extra = new g_extra;
+        item.extra->name = attributes.name;
         item.extra->seen = {item.extra->name.data(), item.extra->name.size()};
     }
 }
@@ -76,7 +79,7 @@ WEFT_NOINLINE void start_outside(g* item) noexcept
 void unstarted::prepare(void* storage, detail::task_body body, const void* started_at)
 {
     g* const item = g::of_storage(storage);
-    rt::prepare(*item, body, detail::storage_life::of_run, nullptr, started_at);
+    rt::prepare(*item, measure_depth(*item, body), detail::storage_life::of_run, nullptr, started_at);
     if (bubble* const b = bubble_of_caller(); b != nullptr) [[unlikely]]
         b->prepare(item);
 }
@@ -103,7 +106,7 @@ void start_in(bubble& in, void* storage, detail::task_body body, detail::storage
               const void* started_at)
 {
     g* const item = g::of_storage(storage);
-    prepare(*item, body, life, attributes, started_at);
+    prepare(*item, measure_depth(*item, body), life, attributes, started_at);
     in.prepare(item);
     in.add(item);
     item->id = sched.ids.fetch_add(1, base::memory_order_relaxed);
@@ -152,6 +155,7 @@ void task_start(void* storage, task_body body, storage_life life, const attr* at
             explore_point();
             return;
         }
+        body = measure_depth(*item, body);
     }
     prepare(*item, body, life, attributes, __builtin_return_address(0));
     item->move_to(g_state::dead, g_state::runnable);

@@ -3,7 +3,6 @@
 #include "rt/hibernate.hpp"
 #include "rt/sched.hpp"
 #include "rt/stack.hpp"
-#include "sys/backtrace.hpp"
 
 namespace weft::rt {
 
@@ -92,7 +91,21 @@ void walk_running(const sys::register_set& from, const stack_place& at, goroutin
     keep(frames, w.end, out);
 }
 
-void print_stack(base::printer& out, std::span<const void* const> pcs, sys::walk_end end) noexcept
+void walk_faulted(const void* ucontext, const stack_place& at, goroutine_stack& out) noexcept
+{
+    const sys::stack_piece piece = at.piece();
+    sys::register_set from = sys::registers_of_signal(ucontext);
+    noted_frames noted;
+    std::size_t before = 0;
+    sys::walked w = sys::walk_stack(from, {&piece, 1}, noted);
+    if (w.count == 1 && noted[0].function == nullptr && sys::undo_call(from, piece)) {
+        before = 1;
+        w = sys::walk_stack(from, {&piece, 1}, std::span(noted).subspan(before));
+    }
+    keep(std::span(noted).first(before + w.count), w.end, out);
+}
+
+void print_stack(base::printer& out, std::span<const void* const> pcs, sys::walk_end end, sys::naming names) noexcept
 {
     if (pcs.empty()) {
         out.print("  stack: unknown\n");
@@ -100,7 +113,7 @@ void print_stack(base::printer& out, std::span<const void* const> pcs, sys::walk
     }
     out.print("  stack:\n");
     for (std::size_t i = 0; i < pcs.size(); ++i)
-        sys::print_frame(out, static_cast<unsigned>(i), pcs[i]);
+        sys::print_frame(out, static_cast<unsigned>(i), pcs[i], names);
     if (end == sys::walk_end::full)
         out.print("    and more\n");
     else if (end == sys::walk_end::lost)

@@ -8,6 +8,7 @@
 
 #include "base/printer.hpp"
 #include "rt/g.hpp"
+#include "sys/backtrace.hpp"
 #include "sys/unwind.hpp"
 
 namespace weft::rt {
@@ -38,7 +39,12 @@ void walk_saved(const sys::context& saved, const stack_place& at, goroutine_stac
 void walk_running(const sys::register_set& from, const stack_place& at, goroutine_stack& out,
                   const void* outside_of = nullptr) noexcept;
 
+/// The stack of the goroutine that a fault has interrupted, from the signal handler's `ucontext`. Its stack pointer may
+/// lie in the guard or below; what it has called may be no code.
+void walk_faulted(const void* ucontext, const stack_place& at, goroutine_stack& out) noexcept;
+
 /// A line a frame, or what there is to say instead.
-void print_stack(base::printer& out, std::span<const void* const> pcs, sys::walk_end end) noexcept;
+void print_stack(base::printer& out, std::span<const void* const> pcs, sys::walk_end end,
+                 sys::naming names = sys::naming::full) noexcept;
 
 }  // namespace weft::rt

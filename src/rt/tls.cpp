@@ -33,6 +33,7 @@ struct thread_stand_in {
     }
 };
 thread_local thread_stand_in stand_in;
+constinit thread_local std::uintptr_t fault_word = 0;
 
 }  // namespace
 
@@ -61,6 +62,13 @@ __attribute__((noinline)) g* this_thread_g() noexcept
     g* const item = stand_in.item;
     asm volatile("" ::: "memory");
     return item;
+}
+
+__attribute__((noinline)) std::uintptr_t* this_thread_fault_word() noexcept
+{
+    std::uintptr_t* const word = &fault_word;
+    asm volatile("" ::: "memory");
+    return word;
 }
 
 __attribute__((noinline)) const void* this_thread_key() noexcept

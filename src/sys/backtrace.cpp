@@ -49,10 +49,10 @@ struct free_memory {
 /// A function's name as written in C++, as far as it is one.
 class readable {
 public:
-    explicit readable(const char* name) noexcept : name_(name)
+    explicit readable(const char* name, naming names = naming::full) noexcept : name_(name)
     {
         int status = 0;
-        if (name != nullptr)
+        if (name != nullptr && names == naming::full)
             demangled_.reset(abi::__cxa_demangle(name, nullptr, nullptr, &status));
     }
     [[nodiscard]] const char* text() const noexcept { return demangled_ != nullptr ? demangled_.get() : name_; }
@@ -80,11 +80,11 @@ struct place {
     }
 };
 
-void print_plainly(base::printer& out, const char* prefix, const void* address) noexcept
+void print_plainly(base::printer& out, const char* prefix, const void* address, naming names) noexcept
 {
     const auto at = static_cast<unsigned long>(reinterpret_cast<std::uintptr_t>(address));
     const place where(address);
-    const readable name(where.function);
+    const readable name(where.function, names);
     if (where.module == nullptr)
         out.print("%s0x%lx\n", prefix, at);
     else if (name.text() == nullptr)
@@ -131,7 +131,7 @@ void print_location(base::printer& out, const char* prefix, const void* address,
     if (names == naming::full && symbolise != nullptr)
         symbolise(address, &print_symbol, &p);
     if (!p.began)
-        print_plainly(out, prefix, address);
+        print_plainly(out, prefix, address, names);
 }
 
 void print_origin(base::printer& out, const void* return_address, naming names) noexcept
@@ -147,14 +147,14 @@ void print_frame(base::printer& out, unsigned number, const void* address, namin
     print_location(out, prefix.data(), address, names);
 }
 
-void print_backtrace(int skip, naming names) noexcept
+void print_backtrace(int skip) noexcept
 {
     const void* addresses[max_frames];
     walk w{addresses, max_frames, skip};
     _Unwind_Backtrace(&note_frame, &w);
     base::printer out(to_stderr);
     for (int n = 0; n < w.noted; ++n)
-        print_frame(out, static_cast<unsigned>(n), addresses[n], names);
+        print_frame(out, static_cast<unsigned>(n), addresses[n]);
 }
 
 }  // namespace weft::sys

@@ -9,12 +9,12 @@ namespace weft::sys {
 /// Which means are used for names.
 enum class naming {
     full,   ///< weft::debug if it is there; reads files
-    plain,  ///< dladdr() alone: where the process is in no good state
+    plain,  ///< dladdr() alone, as the linker knows them, without an allocation: where malloc's lock may be held
 };
 
 /// Writes the calling stack to stderr, a line a frame, leaving out the `skip` innermost frames. May allocate (names are
 /// demangled): for panics, not for signal handlers.
-void print_backtrace(int skip, naming names = naming::full) noexcept;
+void print_backtrace(int skip) noexcept;
 
 /// Writes a line for a code address: function (if exported), module and offset, for addr2line. With weft::debug: any
 /// function, file and line, and a line more for each function that was inlined there.

@@ -144,6 +144,26 @@ bool unguard(void* at, std::size_t bytes) noexcept
     return madvise(at, bytes, MADV_GUARD_REMOVE) == 0;
 }
 
+char* first_touched(char* low, char* high) noexcept
+{
+    static const int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    constexpr std::uint64_t has_memory = std::uint64_t{3} << 62U;  // here, or swapped out; proc(5)
+    std::array<std::uint64_t, 256> entries;
+    while (low < high) {
+        const std::size_t wanted = std::min(static_cast<std::size_t>(high - low) / base::page_size, entries.size());
+        const auto at = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(low) / base::page_size * sizeof entries[0]);
+        const ssize_t n = pread(pagemap, entries.data(), wanted * sizeof entries[0], at);
+        const std::size_t got = n > 0 ? static_cast<std::size_t>(n) / sizeof entries[0] : 0;
+        if (got == 0)
+            return nullptr;
+        for (std::size_t i = 0; i < got; ++i)
+            if ((entries[i] & has_memory) != 0)
+                return low + i * base::page_size;
+        low += got * base::page_size;
+    }
+    return high;
+}
+
 unsigned register_stack([[maybe_unused]] const void* low, [[maybe_unused]] const void* high) noexcept
 {
 #ifdef VALGRIND_STACK_REGISTER

@@ -50,9 +50,13 @@ guard_kind init_guards(bool forbid_markers) noexcept;
 [[nodiscard]] bool guards_are_markers() noexcept;
 
 /// Takes the markers in [at, at + bytes) away, so that the kernel (Linux 6.14) can free the page tables of what is
-/// discarded next: one marker keeps the table of 2 MiB. The pages are absent then, and accessible as far as their mapping
-/// is. False, with errno: no memory for what the kernel needs.
+/// discarded next: one marker keeps the table of 2 MiB. The pages are absent then, and accessible as far as their
+/// mapping is. False, with errno: no memory for what the kernel needs.
 bool unguard(void* at, std::size_t bytes) noexcept;
+
+/// The lowest page in [low, high), both at pages, that has memory: `high` if none has, null where /proc/self/pagemap
+/// does not say.
+[[nodiscard]] char* first_touched(char* low, char* high) noexcept;
 
 /// Tells valgrind that [low, high) is a stack; no-op elsewhere. Returns its id.
 unsigned register_stack(const void* low, const void* high) noexcept;

@@ -1,13 +1,16 @@
 #include "sys/signal.hpp"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 
+#include "base/atomic.hpp"
 #include "base/cpu.hpp"
 
 #ifndef AT_MINSIGSTKSZ
@@ -18,44 +21,133 @@ namespace weft::sys {
 
 namespace {
 
-fault_hook on_fault = nullptr;
-struct sigaction before_segv;
-struct sigaction before_bus;
+fault_hooks hooks{};
 
-void chain(int signal, siginfo_t* info, void* context) noexcept
-{
-    const struct sigaction& before = signal == SIGSEGV ? before_segv : before_bus;
-    if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction != nullptr) {
-        before.sa_sigaction(signal, info, context);
-    } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
-        before.sa_handler(signal);
-    } else {
-        // The default action, by the faulting instruction itself, so that the core dump shows it.
-        struct sigaction plain = {};
-        plain.sa_handler = SIG_DFL;
-        sigaction(signal, &plain, nullptr);
-        if (info->si_code <= 0)  // sent by kill(): nothing will fault again
-            raise(signal);
+/// The program's own action for a signal.
+struct former_action {
+    struct sigaction action{};
+    base::atomic<bool> used_up{false};  ///< SA_RESETHAND, and it was called: the default action is in force
+
+    [[nodiscard]] bool has(unsigned flag) const noexcept
+    {
+        return (static_cast<unsigned>(action.sa_flags) & flag) != 0;
     }
+    [[nodiscard]] bool is_function() const noexcept
+    {
+        return has(SA_SIGINFO) ? action.sa_sigaction != nullptr
+                               : action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+    }
+    [[nodiscard]] bool ignores() const noexcept { return !has(SA_SIGINFO) && action.sa_handler == SIG_IGN; }
+    /// Whether the function is to be called, this time.
+    [[nodiscard]] bool take() noexcept
+    {
+        if (!is_function())
+            return false;
+        if (!has(SA_RESETHAND))
+            return true;
+        return !used_up.exchange(true, base::memory_order_relaxed);
+    }
+};
+former_action before_segv;
+former_action before_bus;
+
+std::uintptr_t stack_pointer_of(const ucontext_t& where) noexcept
+{
+#if defined(__x86_64__)
+    return static_cast<std::uintptr_t>(where.uc_mcontext.gregs[REG_RSP]);
+#else
+    return static_cast<std::uintptr_t>(where.uc_mcontext.sp);
+#endif
+}
+
+std::uintptr_t instruction_of(const ucontext_t& where) noexcept
+{
+#if defined(__x86_64__)
+    return static_cast<std::uintptr_t>(where.uc_mcontext.gregs[REG_RIP]);
+#else
+    return static_cast<std::uintptr_t>(where.uc_mcontext.pc);
+#endif
+}
+
+bool is_sent(const siginfo_t& info) noexcept
+{
+    return info.si_code <= 0;  // by kill(), raise(), sigqueue(): nothing will fault again
+}
+
+fault describe(int signal, const siginfo_t& info, const ucontext_t& where) noexcept
+{
+    const std::uintptr_t sp = stack_pointer_of(where);
+    const auto low = reinterpret_cast<std::uintptr_t>(where.uc_stack.ss_sp);
+    return {.is_bus_error = signal == SIGBUS,
+            .has_address = info.si_code != SI_KERNEL,
+            .on_signal_stack =
+                (where.uc_stack.ss_flags & SS_DISABLE) == 0 && sp >= low && sp - low < where.uc_stack.ss_size,
+            .address = reinterpret_cast<std::uintptr_t>(info.si_addr),
+            .stack_pointer = sp,
+            .instruction = instruction_of(where),
+            .ucontext = &where};
+}
+
+/// The program's handler runs further out on this signal stack, and has not left by a jump: frames grow downwards.
+bool inside_former_handler(const fault& what) noexcept
+{
+    const std::uintptr_t frame = *hooks.thread_word();
+    return frame != 0 && what.on_signal_stack && what.stack_pointer < frame;
+}
+
+void call_former(const former_action& former, int signal, siginfo_t* info, void* context) noexcept
+{
+    sigset_t blocked = former.action.sa_mask;
+    sigdelset(&blocked, SIGSEGV);
+    sigdelset(&blocked, SIGBUS);
+    pthread_sigmask(SIG_BLOCK, &blocked, nullptr);  // until the return to the interrupted code, which has its own mask
+    std::uintptr_t* const word = hooks.thread_word();
+    const std::uintptr_t outer = *word;
+    if (!former.has(SA_NODEFER))
+        *word = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    if (former.has(SA_SIGINFO))
+        former.action.sa_sigaction(signal, info, context);
+    else
+        former.action.sa_handler(signal);
+    *word = outer;
+}
+
+/// By the faulting instruction itself, when the handler has returned, so that the core dump shows it.
+void die_of(int signal, const siginfo_t& info) noexcept
+{
+    struct sigaction plain = {};
+    plain.sa_handler = SIG_DFL;
+    sigaction(signal, &plain, nullptr);
+    if (is_sent(info) || info.si_code == SI_KERNEL)  // the latter may be no fault of the instruction
+        raise(signal);
 }
 
 void handle(int signal, siginfo_t* info, void* context) noexcept
 {
-    const ucontext_t& where = *static_cast<const ucontext_t*>(context);
-#if defined(__x86_64__)
-    const auto stack_pointer = static_cast<std::uintptr_t>(where.uc_mcontext.gregs[REG_RSP]);
-    const auto instruction = static_cast<std::uintptr_t>(where.uc_mcontext.gregs[REG_RIP]);
-#else
-    const auto stack_pointer = static_cast<std::uintptr_t>(where.uc_mcontext.sp);
-    const auto instruction = static_cast<std::uintptr_t>(where.uc_mcontext.pc);
-#endif
-    if (info->si_code > 0 && on_fault != nullptr &&
-        on_fault(reinterpret_cast<std::uintptr_t>(info->si_addr), stack_pointer, instruction))
+    const int kept = errno;
+    former_action& former = signal == SIGSEGV ? before_segv : before_bus;
+    const bool sent = is_sent(*info);
+    const fault what = describe(signal, *info, *static_cast<const ucontext_t*>(context));
+    if (!sent && hooks.handle(what)) {
+        errno = kept;
         return;
-    chain(signal, info, context);
+    }
+    if (!inside_former_handler(what) && former.take()) {
+        call_former(former, signal, info, context);
+    } else if (!sent || !former.ignores()) {  // a fault can't be ignored
+        if (!sent)
+            hooks.report(what);
+        die_of(signal, *info);
+    }
+    errno = kept;
 }
 
 }  // namespace
+
+std::size_t signal_frame_bytes() noexcept
+{
+    return std::max<std::size_t>(getauxval(AT_MINSIGSTKSZ), 4096);
+}
 
 bool install_signal_stack() noexcept
 {
@@ -63,8 +155,7 @@ bool install_signal_stack() noexcept
     if (sigaltstack(nullptr, &now) == 0 && (now.ss_flags & SS_DISABLE) == 0)
         return true;  // a sanitizer or the program has set one already
     constexpr std::size_t for_report = std::size_t{64} << 10;
-    const std::size_t frame = std::max<std::size_t>(getauxval(AT_MINSIGSTKSZ), 4096);
-    const std::size_t size = (frame + for_report + base::page_size - 1) & ~(base::page_size - 1);
+    const std::size_t size = (signal_frame_bytes() + for_report + base::page_size - 1) & ~(base::page_size - 1);
     void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED)
         return false;
@@ -74,15 +165,18 @@ bool install_signal_stack() noexcept
     return sigaltstack(&stack, nullptr) == 0;
 }
 
-void install_fault_handler(fault_hook hook) noexcept
+void install_fault_handler(const fault_hooks& those) noexcept
 {
-    on_fault = hook;
+    hooks = those;
     struct sigaction ours = {};
     ours.sa_sigaction = &handle;
     ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
     sigemptyset(&ours.sa_mask);
-    sigaction(SIGSEGV, &ours, &before_segv);
-    sigaction(SIGBUS, &ours, &before_bus);
+    // In this order, or a signal between the two would find a former action that is not known yet.
+    sigaction(SIGSEGV, nullptr, &before_segv.action);
+    sigaction(SIGBUS, nullptr, &before_bus.action);
+    sigaction(SIGSEGV, &ours, nullptr);
+    sigaction(SIGBUS, &ours, nullptr);
 }
 
 }  // namespace weft::sys

@@ -1,6 +1,14 @@
-// Alternate signal stacks, and the fault handler that tells a stack overflow from a wild pointer.
+// Alternate signal stacks, and the handler of SIGSEGV and SIGBUS: it asks the runtime what a fault is, passes what is
+// not ours to the handler that the program had installed before, and lets the default action kill the process where
+// there is none.
+//
+// The program's handler is called as the kernel would call it: SA_SIGINFO, SA_RESETHAND, SA_NODEFER and sa_mask count;
+// but always on the alternate stack, because the goroutine's may be what is used up. While it runs the two signals are
+// not blocked, whatever it has asked for, because memory that the runtime fills in when it is touched must be readable
+// there too. A fault of the handler's own that would have met a blocked signal kills the process, as it does then.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace weft::sys {
@@ -9,11 +17,32 @@ namespace weft::sys {
 /// AMX) and a report. Kept for the thread's life. False: no memory.
 bool install_signal_stack() noexcept;
 
-/// Called in the SIGSEGV/SIGBUS handler, on the alternate stack, with the address that could not be accessed, the
-/// interrupted stack pointer and the interrupted instruction. True: handled, return to the faulting instruction.
-using fault_hook = bool (*)(std::uintptr_t address, std::uintptr_t stack_pointer, std::uintptr_t instruction);
+/// What the kernel says of a fault.
+struct fault {
+    bool is_bus_error;             ///< SIGBUS: the address is fine, but its memory can't be had
+    bool has_address;              ///< false: the processor tells none (x86: an address that can't exist), or the
+                                   ///< kernel had no room for a signal's frame
+    bool on_signal_stack;          ///< it happened in a signal handler on the alternate stack
+    std::uintptr_t address;        ///< that could not be accessed
+    std::uintptr_t stack_pointer;  ///< of the interrupted code
+    std::uintptr_t instruction;    ///< that could not go on
+    const void* ucontext;          ///< all its registers
+};
 
-/// Installs the handler; what the hook declines goes to the handler that was there before, else to the default action.
-void install_fault_handler(fault_hook hook) noexcept;
+/// Both are called in the handler, on the alternate stack of threads that have one.
+struct fault_hooks {
+    /// True: done, return to the faulting instruction.
+    bool (*handle)(const fault& what) noexcept;
+    /// Nobody wants the fault: the process will die of it as soon as this has returned.
+    void (*report)(const fault& what) noexcept;
+    /// A thread-local word of the caller's, 0 at first.
+    std::uintptr_t* (*thread_word)() noexcept;
+};
+
+/// Installs the handler. Once, and not while other threads change theirs.
+void install_fault_handler(const fault_hooks& hooks) noexcept;
+
+/// So many bytes the kernel may need on a stack to call a handler there.
+[[nodiscard]] std::size_t signal_frame_bytes() noexcept;
 
 }  // namespace weft::sys

@@ -463,6 +463,21 @@ register_set registers_of_signal(const void* ucontext) noexcept
     return r;
 }
 
+bool undo_call(register_set& r, const stack_piece& stack) noexcept
+{
+#if defined(__x86_64__)
+    word to = 0;
+    if (!memory({&stack, 1}).read(r.sp(), to))
+        return false;
+    r.set(dwarf::stack_pointer, r.sp() + sizeof(word));
+#else
+    (void)stack;
+    const word to = r[dwarf::link];
+#endif
+    r.set(dwarf::program_counter, strip(to) - 1);
+    return true;
+}
+
 walked walk_stack(const register_set& from, std::span<const stack_piece> stack, std::span<stack_frame> frames,
                   row_cache* cache) noexcept
 {

@@ -53,6 +53,9 @@ private:
 [[nodiscard]] register_set registers_of(const context& saved) noexcept;
 /// What a signal has interrupted; `ucontext` is the third argument of the handler.
 [[nodiscard]] register_set registers_of_signal(const void* ucontext) noexcept;
+/// Where `r` stands at the first instruction of something that is no code: makes it the call that has led there. False:
+/// there is no return address.
+[[nodiscard]] bool undo_call(register_set& r, const stack_piece& stack) noexcept;
 /// The calling function itself.
 [[nodiscard]] WEFT_ALWAYS_INLINE register_set registers_here() noexcept;
 

@@ -61,6 +61,11 @@ std::uint64_t goroutine_id() noexcept
     return rt::on_goroutine() ? rt::this_m()->current->id : 0;
 }
 
+std::size_t stack_remaining() noexcept
+{
+    return rt::stack_remaining();
+}
+
 void lock_thread()
 {
     rt::lock_thread();

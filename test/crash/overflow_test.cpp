@@ -84,6 +84,18 @@ TEST(overflow_test, by_large_frames)
     expect_overflow(run_child("child_overflow", "overflow_in_leaps_of_pages"), "deep diver");
 }
 
+// Of a size that lands, if nothing is touched on the way, in the middle of somebody else's stack.
+TEST(overflow_test, a_large_frame_does_not_jump_over_the_guard)
+{
+    for (const char* scenario : {"fixed", "variable"}) {
+        for (const char* debug : {"WEFT_DEBUG=", "WEFT_DEBUG=noguardmarker"}) {
+            const outcome o = run_child("child_large_frame", scenario, {debug});
+            expect_overflow(o, "large");
+            EXPECT_FALSE(o.wrote("jumped")) << o;
+        }
+    }
+}
+
 TEST(overflow_test, without_guard_markers)
 {
     for (const char* scenario : {"overflow", "overflow_of_16k", "overflow_of_1m", "overflow_beside_others"})

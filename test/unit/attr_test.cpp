@@ -132,6 +132,69 @@ WEFT_TEST(attr_test, the_largest_stack_is_address_space_only)
     EXPECT_TRUE(ran);
 }
 
+// Locals so large that only a page or two of each is ever touched; down to where less than two of them would fit.
+constexpr std::size_t sparse_bytes = mib;
+[[gnu::noinline]] std::size_t descend_sparsely(std::size_t level)
+{
+    volatile char frame[sparse_bytes];
+    frame[0] = static_cast<char>(level);
+    frame[sparse_bytes - 1] = static_cast<char>(level + 1);
+    std::size_t deepest = level;
+    if (weft::stack_remaining() > 2 * sparse_bytes)
+        deepest = descend_sparsely(level + 1);
+    else
+        weft::yield();
+    return frame[0] == static_cast<char>(level) && frame[sparse_bytes - 1] == static_cast<char>(level + 1) ? deepest
+                                                                                                           : 0;
+}
+
+WEFT_TEST(attr_test, locals_of_a_mebibyte)
+{
+    for (const std::size_t size : {4 * mib, 64 * mib}) {
+        const std::size_t deepest =
+            weft::async(weft::attr{.stack_size = size}, [] { return descend_sparsely(1); }).get();
+        EXPECT_GE(deepest, size / sparse_bytes - 3);
+    }
+}
+
+WEFT_TEST(attr_test, the_largest_stack_to_its_end)
+{
+    if (weft::test::under_sanitizer || weft::test::slow())
+        GTEST_SKIP() << "a sanitizer's shadow of it or an emulator takes too long";
+    const std::size_t deepest =
+        weft::async(weft::attr{.stack_size = 8 * gib}, [] { return descend_sparsely(1); }).get();
+    EXPECT_GE(deepest, 8 * gib / sparse_bytes - 3);
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wvla"
+[[gnu::noinline]] std::uint64_t with_array_of(std::size_t words)
+{
+    volatile std::uint64_t array[words];
+    for (std::size_t i = 0; i < words; ++i)
+        array[i] = i ^ words;
+    weft::yield();
+    std::uint64_t bad = 0;
+    for (std::size_t i = 0; i < words; ++i)
+        bad += array[i] == (i ^ words) ? 0U : 1U;
+    return bad;
+}
+#pragma GCC diagnostic pop
+
+WEFT_TEST(attr_test, arrays_of_variable_length)
+{
+    const std::uint64_t bad = weft::async(weft::attr{.stack_size = 4 * mib},
+                                          []
+                                          {
+                                              std::uint64_t sum = 0;
+                                              for (std::size_t words = 1; words <= 2 * mib / 8; words *= 3)
+                                                  sum += with_array_of(words);
+                                              return sum;
+                                          })
+                                  .get();
+    EXPECT_EQ(bad, 0U);
+}
+
 WEFT_TEST(attr_test, deep_stacks_live_side_by_side)
 {
     const std::size_t count = std::min<std::size_t>(scaled(200), 60);

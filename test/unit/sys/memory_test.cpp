@@ -106,4 +106,23 @@ TEST(memory_test, markers_need_no_mapping)
     release(at, 1'000 * page);
 }
 
+TEST(memory_test, the_first_touched_page_is_found)
+{
+    constexpr std::size_t pages_in_all = 5'000;
+    auto* const at = static_cast<char*>(reserve(pages_in_all * page, page, pages::small));
+    ASSERT_NE(at, nullptr);
+    char* const end = at + pages_in_all * page;
+    if (first_touched(at, end) == nullptr)
+        GTEST_SKIP() << "no /proc/self/pagemap";
+    EXPECT_EQ(first_touched(at, end), end);
+    for (const std::size_t touched : {4'999U, 4'000U, 256U, 255U, 1U, 0U}) {
+        at[touched * page + 77] = 1;
+        EXPECT_EQ(first_touched(at, end), at + touched * page);
+    }
+    discard(at, 300 * page);
+    EXPECT_EQ(first_touched(at, end), at + 4'000 * page);
+    EXPECT_EQ(first_touched(at, at), at);
+    release(at, pages_in_all * page);
+}
+
 }  // namespace

@@ -1,0 +1,77 @@
+// For WEFT_DEBUG=stacks: goroutines that go deep, and others that do not.
+#include <cstddef>
+#include <cstdint>
+
+#include "../support/scenarios.hpp"
+#include "weft/debug.hpp"
+#include "weft/weft.hpp"
+
+namespace {
+
+using weft::test::say;
+
+/// Uses its stack until `left` bytes are left.
+[[gnu::noinline]] std::size_t dive(std::size_t left)
+{
+    volatile char frame[256];
+    frame[0] = 1;
+    const std::size_t now = weft::stack_remaining();
+    const std::size_t end = now <= left ? now : dive(left);
+    return frame[0] == 1 ? end : 0;
+}
+
+void start_divers(weft::wait_group& all)
+{
+    for (int i = 0; i < 7; ++i)
+        all.go([] { say("left=%zu", dive(20'000)); });
+}
+
+// Each on the stacks that the others have used before.
+int ended()
+{
+    return weft::run(
+        []
+        {
+            for (int round = 0; round < 3; ++round) {
+                weft::wait_group all;
+                for (int i = 0; i < 50; ++i)
+                    all.go([] { weft::yield(); });
+                all.wait();
+                start_divers(all);
+                all.wait();
+            }
+            weft::async(weft::attr{.name = "leaver", .stack_size = std::size_t{1} << 20},
+                        []
+                        {
+                            (void)dive(std::size_t{600} << 10);
+                            weft::exit_goroutine();
+                        })
+                .wait();
+        });
+}
+
+int alive()
+{
+    return weft::run(
+        []
+        {
+            const weft::chan<int> never;
+            for (int i = 0; i < 5; ++i)
+                weft::go(
+                    [never]
+                    {
+                        (void)dive(20'000);
+                        (void)never.recv();
+                    });
+            weft::sleep_for(std::chrono::milliseconds(50));
+            weft::debug::dump();
+            say("dumped");
+        });
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    return weft::test::run_scenario(argc, argv, {{"ended", ended}, {"alive", alive}});
+}
