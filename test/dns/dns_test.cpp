@@ -284,7 +284,7 @@ WEFT_TEST(dns_test, many_at_once)
     const procs two(2);
     name_server server;
     const std::size_t n = scaled(100);  // all questions fit into the socket, if the server is slow
-    server.hold_back = 2 * n;  // IPv4 and IPv6
+    server.hold_back = 2 * n;           // IPv4 and IPv6
     const auto name = [](std::size_t i) { return "n" + std::to_string(i) + ".test."; };
     const auto host = [](std::size_t i) { return "127.1." + std::to_string(i / 250) + "." + std::to_string(i % 250); };
     for (std::size_t i = 0; i < n; ++i)
