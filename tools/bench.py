@@ -23,8 +23,9 @@ PEERS_DIR = ROOT / "build" / "peers"
 DOCS = ROOT / "docs" / "benchmarks.md"
 DOCS_BEGIN, DOCS_END = "<!-- figures: begin -->", "<!-- figures: end -->"
 RUN_LIMIT_S = 300  # the slowest row takes some 15 s; beyond this it hangs
-UNITS = {"ns_per_op": "ns", "ms": "ms", "release_ms": "ms", "cpu_ms": "ms", "late_ms": "ms", "bytes_per_op": "B",
-         "peak_bytes_per_op": "B", "maps_lines": "", "threads": ""}
+UNITS = {"ns_per_op": "ns", "ms": "ms", "release_ms": "ms", "cpu_ms": "ms", "late_ms": "ms", "over_ns": "ns",
+         "p50_us": "us", "p99_us": "us", "max_us": "us", "bytes_per_op": "B", "peak_bytes_per_op": "B",
+         "maps_lines": "", "threads": ""}
 
 
 class Failed(Exception):
@@ -254,13 +255,13 @@ def heading(info, rounds):
             f"{info['date']}")
 
 
-def write_docs(text):
+def write_docs(text, begin=DOCS_BEGIN, end=DOCS_END):
     page = DOCS.read_text(encoding="utf-8")
-    before, found_begin, rest = page.partition(DOCS_BEGIN)
-    _, found_end, after = rest.partition(DOCS_END)
+    before, found_begin, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
-        raise Failed(f"{DOCS} has no {DOCS_BEGIN} ... {DOCS_END}")
-    DOCS.write_text(f"{before}{DOCS_BEGIN}\n{text}\n{DOCS_END}{after}", encoding="utf-8")
+        raise Failed(f"{DOCS} has no {begin} ... {end}")
+    DOCS.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def arguments():

@@ -1,8 +1,11 @@
 // A raw HTTP responder: finds the ends of requests, and writes the same answer to each. What the runtime costs, and
-// little else.
+// little else. Beside it, if asked to, two goroutines pass a value to and fro, and say each second how often, and how
+// long the longest time took.
 //
-// usage: http_raw [ADDRESS]      (default: 127.0.0.1:0; prints where it listens)
+// usage: http_raw [--ping-pong] [ADDRESS]      (default: 127.0.0.1:0; prints where it listens)
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -47,16 +50,45 @@ void serve(net::tcp_conn& conn)
     }
 }
 
+void ping_pong()
+{
+    using clock = std::chrono::steady_clock;
+    weft::chan<int> there;
+    weft::chan<int> back;
+    weft::go(
+        [&]
+        {
+            for (const int v : there)
+                back.send(v);
+        });
+    for (;;) {
+        long trips = 0;
+        clock::duration longest{};
+        for (auto now = clock::now(), end = now + std::chrono::seconds(1); now < end; ++trips) {
+            there.send(1);
+            (void)back.recv();
+            longest = std::max(longest, clock::now() - now);
+            now = clock::now();
+        }
+        std::printf("ping-pong %ld %lld\n", trips, static_cast<long long>(longest / std::chrono::microseconds(1)));
+        std::fflush(stdout);
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv)
 {
+    const bool beside = argc > 1 && std::string_view(argv[1]) == "--ping-pong";
+    const char* const where = argc > 1 + beside ? argv[1 + beside] : "127.0.0.1:0";
     return weft::run(
         [&]
         {
-            net::tcp_listener listener = net::listen(argc > 1 ? argv[1] : "127.0.0.1:0");
+            net::tcp_listener listener = net::listen(where);
             std::printf("listening on %s\n", listener.local_address().to_string().c_str());
             std::fflush(stdout);
+            if (beside)
+                weft::go(ping_pong);
             for (;;) {
                 net::tcp_conn conn = listener.accept();
                 weft::go([conn = std::move(conn)]() mutable { serve(conn); });

@@ -9,12 +9,14 @@ import http.client
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -33,10 +35,12 @@ def needs(client):
 class Server:
     """A running program that says where it listens; killed at the end unless it has ended."""
 
-    def __init__(self, path, *arguments):
+    def __init__(self, path, *arguments, descriptors=None):
+        """`descriptors`: a limit that it has."""
         launcher = os.environ.get("WEFT_TEST_LAUNCHER", "").split()
+        limit = descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors)))
         self.process = subprocess.Popen([*launcher, path, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True)
+                                        text=True, preexec_fn=limit)
         line = self.process.stdout.readline()
         found = re.fullmatch(r"listening on (.*):(\d+)\n", line)
         if found is None:
@@ -69,6 +73,39 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         out, err = self.process.communicate(timeout=LIMIT_S)
         return self.process.returncode, out, err
+
+
+class Holder:
+    """Another process that holds connections from `source`, each used once: a process has only so many descriptors."""
+
+    PROGRAM = """
+import socket, sys
+host, port, source, count = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+held = []
+for _ in range(count):
+    conn = socket.socket()
+    conn.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
+    conn.bind((source, 0))
+    conn.connect((host, port))
+    conn.sendall(b"x")
+    held.append(conn)
+print(sum(conn.recv(1) == b"x" for conn in held), flush=True)
+sys.stdin.read()
+"""
+
+    def __init__(self, server, source, count):
+        self.count = count
+        self.process = subprocess.Popen([sys.executable, "-c", self.PROGRAM, *map(str, server.address), source, str(count)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+
+    def holds_all(self):
+        return self.process.stdout.readline() == f"{self.count}\n"
 
 
 def read_all(conn):
@@ -144,6 +181,42 @@ class Echo(unittest.TestCase):
         for conn in conns:
             conn.close()
 
+    def test_idle_connections(self):
+        # 20,000 where the limit of descriptors allows; a client's address has 28,000 ports, and each process its limit.
+        spare = 200
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        count = min(400 if SLOW else 20_000, limit - spare)
+        before = self.server.descriptors()
+        with contextlib.ExitStack() as stack:
+            holders = [stack.enter_context(Holder(self.server, f"127.0.0.{i + 2}", count // 4)) for i in range(4)]
+            self.assertTrue(all(h.holds_all() for h in holders))
+            self.assertGreaterEqual(self.server.descriptors(), count // 4 * 4)
+            with self.server.connect() as another:
+                another.sendall(b"served beside them")
+                self.assertEqual(another.recv(64), b"served beside them")
+        self.assertTrue(self.server.leaks_none(before), "descriptors leak")
+
+    def test_a_flood_over_the_limit_of_descriptors(self):
+        limit, flood = 64, 200
+        with Server(ECHO, "127.0.0.1:0", descriptors=limit) as server, server.connect() as first:
+            first.sendall(b"first")
+            self.assertEqual(first.recv(64), b"first")
+            before = server.descriptors()
+            conns = [server.connect() for _ in range(flood)]
+            for i, conn in enumerate(conns):
+                conn.sendall(str(i).encode())
+            self.assertTrue(eventually(lambda: server.descriptors() >= limit - 1))
+            # Who is in is served, and those that wait get in as others leave.
+            first.sendall(b"still served")
+            self.assertEqual(first.recv(64), b"still served")
+            for i, conn in enumerate(conns):
+                self.assertEqual(conn.recv(64), str(i).encode())
+                conn.close()
+            self.assertTrue(server.leaks_none(before), "descriptors leak")
+            status, _, err = server.stop()
+            self.assertEqual(status, 0)
+            self.assertRegex(err, r"accept: .*(Too many open files|descriptors)")
+
     def test_sigterm(self):
         self.assertEqual(self.server.stop()[0], 0)
 
@@ -153,7 +226,8 @@ class Chat(Echo):
         self.server = self.enterContext(Server(CHAT, "127.0.0.1:0"))
 
     test_half_close = test_nc = test_a_peer_that_does_not_read_holds_up_itself_alone = None
-    test_resets_and_floods_leave_nothing_behind = test_many_at_once = None
+    test_resets_and_floods_leave_nothing_behind = test_many_at_once = test_idle_connections = None
+    test_a_flood_over_the_limit_of_descriptors = None
 
     def guest(self, name):
         conn = self.server.connect()
@@ -219,7 +293,10 @@ class Idle(unittest.TestCase):
         if "descriptors, and ulimit" in done.stderr:
             self.skipTest(done.stderr)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stdout, rf"^{count} idle connections, \d+ bytes each\nclosed\n$")
+        found = re.fullmatch(rf"{count} idle connections, (\d+) bytes each\nclosed\n", done.stdout)
+        self.assertIsNotNone(found, done.stdout)
+        if not SLOW:
+            self.assertLessEqual(int(found[1]), 5 * 1024)  # both ends: pages of stacks, control blocks, descriptors
 
     def test_bad_arguments(self):
         self.assertEqual(program.run(IDLE, "none").returncode, 2)
@@ -425,6 +502,31 @@ class Https(unittest.TestCase):
         done = program.run(HTTP_CLIENT, "--ca", self.ca, f"https://127.0.0.2:{port}/")
         self.assertEqual(done.returncode, 1)
 
+    def test_openssl(self):
+        def s_client(host, *words):
+            return subprocess.run(["openssl", "s_client", "-connect", self.server.where, "-CAfile", self.ca, "-quiet",
+                                   "-verify_return_error", "-verify_hostname", host, *words],
+                                  input=b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                                  capture_output=True, timeout=LIMIT_S, check=False)
+
+        for version in ("-tls1_2", "-tls1_3"):
+            self.assertTrue(s_client("localhost", version).stdout.endswith(b"Hello, World!\n"))
+        for refused in (s_client("example.org"), s_client("localhost", "-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0")):
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertEqual(refused.stdout, b"")
+
+    def test_our_client_and_openssl(self):
+        server = subprocess.Popen(["openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert", type(self).path("cert"),
+                                   "-key", type(self).path("key")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                  stdin=subprocess.DEVNULL, text=True)
+        try:
+            port = next(found[1] for line in server.stdout if (found := re.search(r"^ACCEPT .*:(\d+)$", line)))
+            done = program.run(HTTP_CLIENT, "--ca", self.ca, f"https://127.0.0.1:{port}/")
+            self.assertRegex(done.stdout, rf"^https://127.0.0.1:{port}/: 200, \d+ bytes\n$", done.stderr)
+        finally:
+            server.kill()
+            server.communicate()
+
     def test_plain_http_is_refused(self):
         with self.server.connect() as conn:
             conn.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -432,4 +534,6 @@ class Https(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for the servers as well
     unittest.main()

@@ -1,10 +1,12 @@
 // Connections over loopback and Unix sockets that come and go at random: requests echoed, half-closed, reset, closed
 // while others read and write on them, deadlines set while others wait. What is echoed is right; every call ends; no
-// descriptor is left.
+// descriptor, stack or timer is left, and memory does not grow.
 #include <dirent.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +26,16 @@ std::size_t open_descriptors()
         ++n;
     ::closedir(dir);
     return n;
+}
+
+/// Resident memory, bytes.
+std::size_t resident()
+{
+    std::ifstream statm("/proc/self/statm");
+    std::size_t size = 0;
+    std::size_t pages = 0;
+    statm >> size >> pages;
+    return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
 bool is_expected(const std::error_code& ec)
@@ -193,6 +205,20 @@ private:
     std::string where_;
 };
 
+/// The first rounds say how much it takes; a connection that is lost in each of the later ones would be much more.
+void check_memory(weft::test::storm& storm, std::uint64_t number)
+{
+    if constexpr (!weft::test::under_sanitizer) {  // those keep what was freed
+        constexpr std::uint64_t first_rounds = 100;
+        constexpr std::size_t leeway = std::size_t{16} << 20;
+        static std::size_t base = 0;
+        if (number < first_rounds)
+            base = std::max(base, resident());
+        else
+            storm.check(resident() <= base + leeway, "memory grows");
+    }
+}
+
 void one_round(weft::test::storm& storm, rng& r, std::uint64_t number)
 {
     static std::size_t before = 0;
@@ -203,6 +229,14 @@ void one_round(weft::test::storm& storm, rng& r, std::uint64_t number)
         before = open_descriptors();
     // What a goroutine has captured goes after its wait group has heard of its end.
     storm.check(weft::test::eventually([] { return open_descriptors() <= before; }), "descriptors were left open");
+    storm.check(weft::test::eventually(
+                    []
+                    {
+                        const weft::runtime_stats s = weft::stats();
+                        return s.goroutines == 1 && s.stacks_in_use <= 1 && s.timers <= 1;  // ours, and our sleep
+                    }),
+                "goroutines, stacks or timers were left over");
+    check_memory(storm, number);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <array>
 #include <string>
 
+#include "allocations.hpp"
 #include "fixture.hpp"
 
 namespace {
@@ -541,6 +542,39 @@ WEFT_TEST(net_test, resolvers_can_be_set)
     EXPECT_FALSE(weft::net::dial(where, ec));
     EXPECT_EQ(ec, std::errc::connection_refused);
     answers.clear();
+}
+
+// Go: TestTCPReadWriteAllocs, TestAllocs
+WEFT_TEST(net_test, reading_and_writing_allocate_nothing)
+{
+    both_ends e;
+    weft::wait_group echo;
+    echo.go(
+        [&]
+        {
+            std::byte b{};
+            while (e.server.read({&b, 1}) == 1)
+                e.server.write({&b, 1});
+        });
+    auto u = weft::net::listen_udp("127.0.0.1:0");
+    const address self = u.local_address();
+    std::byte b{};
+    const auto once = [&]
+    {
+        e.client.set_deadline(1h);
+        e.client.write({&b, 1});
+        EXPECT_EQ(e.client.read({&b, 1}), 1U);
+        address from;
+        u.send_to({&b, 1}, self);
+        EXPECT_EQ(u.receive({&b, 1}, &from), 1U);
+    };
+    once();
+    const std::size_t before = weft::test::allocations();
+    for (int i = 0; i < 100; ++i)
+        once();
+    EXPECT_EQ(weft::test::allocations(), before);
+    e.client.close();
+    echo.wait();
 }
 
 TEST_F(net_test, plain_threads)

@@ -80,10 +80,11 @@ cmd_docs() {
 }
 
 cmd_bench() {
-    need "${packages_bench[@]}"
     if [[ ${1:-} == --net ]]; then
         shift
+        need "${packages_bench_net[@]}"
         exec python3 -B tools/net_bench.py "$@"
     fi
+    need "${packages_bench[@]}"
     exec python3 -B tools/bench.py "$@"
 }

@@ -13,8 +13,9 @@ packages_arm=(g++-aarch64-linux-gnu qemu-user)
 packages_test_all=("${packages_test[@]}" "${packages_format[@]}" "${packages_clang[@]}")
 [[ $(uname -m) == aarch64 ]] || packages_test_all+=("${packages_arm[@]}")
 packages_bench=("${packages_build[@]}" "${packages_edges[@]}" libbenchmark-dev python3 golang-go valgrind wrk)
+packages_bench_net=("${packages_bench[@]}" nginx util-linux)
 packages_docs=(doxygen)
-packages_all=("${packages_test_all[@]}" "${packages_lint[@]}" "${packages_bench[@]}" "${packages_docs[@]}" gdb)
+packages_all=("${packages_test_all[@]}" "${packages_lint[@]}" "${packages_bench_net[@]}" "${packages_docs[@]}" gdb)
 
 # Whether what a package is needed for is here, wherever it came from.
 have_package() {
@@ -28,6 +29,8 @@ have_package() {
         libssl-dev) test -e /usr/include/openssl/ssl.h ;;
         libboost1.81-dev) test -e /usr/include/boost/beast/version.hpp ;;
         netcat-openbsd) command -v nc ;;
+        nginx) command -v nginx || test -x /usr/sbin/nginx ;;
+        util-linux) command -v taskset ;;
         apache2-utils) command -v ab ;;
         libcli11-dev) test -e /usr/include/CLI/CLI.hpp ;;
         nlohmann-json3-dev) test -e /usr/include/nlohmann/json.hpp ;;

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 func ofDelays(delays []float64) (int, metrics, string) {
@@ -43,10 +44,8 @@ func tickerBesideLoops(loops int) func() (int, metrics, string) {
 	}
 }
 
-// handOff measures how long the next goroutine waits when the running one blocks its thread. Every system call that
-// package syscall makes by Syscall is announced.
-func handOff() (int, metrics, string) {
-	const times = 300
+// handOff measures how long the next goroutine waits when the running one blocks its thread.
+func handOff(times int, block func()) (int, metrics, string) {
 	waited := make([]float64, 0, times)
 	for i := 0; i < times; i++ {
 		var wg sync.WaitGroup
@@ -57,12 +56,55 @@ func handOff() (int, metrics, string) {
 			wg.Done()
 		}()
 		began := time.Now()
-		ts := syscall.NsecToTimespec(20e6)
-		_ = syscall.Nanosleep(&ts, nil)
+		block()
 		wg.Wait()
 		waited = append(waited, float64(nextRan.Sub(began).Nanoseconds())/1e3)
 	}
 	return ofDelays(waited)
+}
+
+// Every system call that package syscall makes by Syscall is announced.
+func announced() {
+	ts := syscall.NsecToTimespec(20e6)
+	_ = syscall.Nanosleep(&ts, nil)
+}
+
+// The runtime's signal, by which it wants to take the P away, ends the call early: it goes on with what is left.
+func unannounced() {
+	ts := syscall.NsecToTimespec(20e6)
+	for {
+		at := uintptr(unsafe.Pointer(&ts))
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_NANOSLEEP, at, at, 0); errno != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// announcedSystemCall: over_ns is the median, over pairs of runs, of the CPU time that an announced call takes more
+// than a bare one.
+func announcedSystemCall() (int, metrics, string) {
+	announced := func(n int) {
+		for i := 0; i < n; i++ {
+			_, _, _ = syscall.Syscall(syscall.SYS_GETPPID, 0, 0, 0)
+		}
+	}
+	bare := func(n int) {
+		for i := 0; i < n; i++ {
+			_, _, _ = syscall.RawSyscall(syscall.SYS_GETPPID, 0, 0, 0)
+		}
+	}
+	ops, m, note := scaled(announced)
+	const pairs = 21
+	n := ops/pairs + 1
+	over := make([]float64, 0, pairs)
+	for i := 0; i < pairs; i++ {
+		with := timeOf(func() { announced(n) }).cpu
+		without := timeOf(func() { bare(n) }).cpu
+		over = append(over, float64((with-without).Nanoseconds())/float64(n))
+	}
+	sort.Float64s(over)
+	m["over_ns"] = over[pairs/2]
+	return ops, m, note
 }
 
 func init() {
@@ -70,7 +112,8 @@ func init() {
 	add("fairness/ticker_beside_2", tickerBesideLoops(2))
 	add("fairness/ticker_beside_4", tickerBesideLoops(4))
 	add("fairness/ticker_beside_100", tickerBesideLoops(100))
-	add("fairness/hand_off_announced", handOff)
+	add("fairness/hand_off_announced", func() (int, metrics, string) { return handOff(300, announced) })
+	add("fairness/hand_off_unannounced", func() (int, metrics, string) { return handOff(50, unannounced) })
 	add("fairness/system_call", func() (int, metrics, string) {
 		return scaled(func(n int) {
 			for i := 0; i < n; i++ {
@@ -78,11 +121,5 @@ func init() {
 			}
 		})
 	})
-	add("fairness/announced_system_call", func() (int, metrics, string) {
-		return scaled(func(n int) {
-			for i := 0; i < n; i++ {
-				_, _, _ = syscall.Syscall(syscall.SYS_GETPPID, 0, 0, 0)
-			}
-		})
-	})
+	add("fairness/announced_system_call", announcedSystemCall)
 }

@@ -96,7 +96,7 @@ func selected(name string, filters []string) bool {
 func main() {
 	procs := flag.Int("procs", 1, "GOMAXPROCS")
 	asJSON := flag.Bool("json", false, "print one JSON object a line")
-	server := flag.String("serve", "", "be a server for tools/net_bench.py: raw or http")
+	server := flag.String("serve", "", "be a server for tools/net_bench.py: raw, http, echo or ping-pong")
 	list := flag.Bool("list", false, "print the names and exit")
 	flag.Parse()
 	if *procs < 1 {

@@ -1,5 +1,6 @@
 // A P is taken away from who computes or blocks (src/rt/retake.cpp), and what follows: the others go on, whoever lost
 // it gets one again, threads come and go.
+#include <netdb.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -155,6 +156,31 @@ WEFT_TEST(retake_test, a_process_may_be_waited_for)
     all.wait();
 }
 
+// Each call is shorter than a slice; but between them none of ours is made.
+WEFT_TEST(retake_test, calls_of_libraries_hold_nobody_up)
+{
+    const procs one(1);
+    for (void (*const call)() : {+[] { ::usleep(500); },
+                                 +[]
+                                 {
+                                     addrinfo* list = nullptr;
+                                     if (::getaddrinfo("localhost", nullptr, nullptr, &list) == 0)
+                                         ::freeaddrinfo(list);
+                                 }}) {
+        std::atomic<bool> stop{false};
+        weft::wait_group all;
+        all.go(
+            [&]
+            {
+                while (!stop)
+                    call();
+            });
+        weft::yield();
+        stop = true;
+        all.wait();
+    }
+}
+
 WEFT_TEST(retake_test, blocking_returns_what_the_call_returns)
 {
     EXPECT_EQ(weft::blocking([] { return 42; }), 42);
@@ -243,6 +269,42 @@ WEFT_TEST(retake_test, a_thousand_blocked_at_once)
     all.wait();
 }
 
+// Meanwhile others talk and sleep. How soon each of the thousand begins is the kernel's affair: they are threads then.
+WEFT_TEST(retake_test, a_thousand_tight_loops_at_once)
+{
+    const procs two(2);
+    const std::size_t n = scaled(1'000);
+    std::atomic<bool> stop{false};
+    std::atomic<std::size_t> begun{0};
+    weft::chan<int> there;
+    weft::chan<int> back;
+    weft::wait_group all;
+    for (std::size_t i = 0; i < n; ++i) {
+        all.go(
+            [&]
+            {
+                ++begun;
+                compute_until(stop);
+            });
+    }
+    all.go(
+        [&]
+        {
+            for (const int v : there)
+                back.send(v);
+        });
+    EXPECT_TRUE(eventually([&] { return begun > 4; }));
+    for (int i = 0; i < 10; ++i) {
+        there.send(i);
+        EXPECT_EQ(back.recv(), i);
+        weft::sleep_for(1ms);
+    }
+    there.close();
+    stop = true;
+    all.wait();
+    EXPECT_EQ(begun, n);
+}
+
 // Between calls that may park a goroutine stays on its thread, also when its P has been taken in between.
 WEFT_TEST(retake_test, no_migration_where_nothing_parks)
 {
@@ -309,6 +371,54 @@ WEFT_TEST(retake_test, a_locked_goroutine_keeps_its_thread)
     for (int i = 0; i < 100; ++i)
         weft::sleep_for(200us);
     all.wait();
+}
+
+WEFT_TEST(retake_test, nobody_else_gets_the_thread_of_a_locked_hog)
+{
+    const procs two(2);
+    std::atomic<bool> stop{false};
+    std::atomic<long> thread{0};
+    std::atomic<int> intruders{0};
+    weft::wait_group all;
+    const pipe_pair line;
+    all.go(
+        [&]
+        {
+            const weft::pin keep;
+            thread = thread_id();
+            compute_until(stop);
+            EXPECT_EQ(line.read_one(), 'x');
+            weft::blocking([&] { EXPECT_EQ(line.read_one(), 'y'); });
+            EXPECT_EQ(thread, thread_id());
+            thread = 0;
+        });
+    ASSERT_TRUE(eventually([&] { return thread != 0; }));
+    const auto others_run = [&]
+    {
+        weft::wait_group others;
+        for (std::size_t i = 0; i < scaled(50); ++i) {
+            others.go(
+                [&]
+                {
+                    for (int k = 0; k < 20; ++k) {
+                        intruders += thread_id() == thread ? 1 : 0;
+                        weft::yield();
+                    }
+                    std::this_thread::sleep_for(1ms);
+                    weft::sleep_for(1ms);
+                    intruders += thread_id() == thread ? 1 : 0;
+                });
+        }
+        others.wait();
+    };
+    others_run();
+    stop = true;
+    others_run();
+    line.write_one('x');
+    others_run();
+    line.write_one('y');
+    all.wait();
+    EXPECT_EQ(intruders, 0);
 }
 
 WEFT_TEST(retake_test, nobody_loses_a_p_that_nobody_needs)
