@@ -1,5 +1,6 @@
 #include "sys/thread.hpp"
 
+#include <cxxabi.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -9,6 +10,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+
+extern "C" {
+/// Of the compiler's start files: the address stands for this program or library.
+extern void* __dso_handle __attribute__((visibility("hidden")));
+}
 
 namespace weft::sys {
 
@@ -110,6 +116,12 @@ void yield_thread() noexcept
 void at_fork_in_child(void (*hook)()) noexcept
 {
     (void)pthread_atfork(nullptr, nullptr, hook);
+}
+
+void at_thread_end(void (*hook)(void*) noexcept) noexcept
+{
+    // What a thread_local with a destructor does. Such a variable can be registered only once, though.
+    (void)abi::__cxa_thread_atexit(hook, nullptr, &__dso_handle);
 }
 
 __attribute__((noinline)) int* errno_location() noexcept
