@@ -88,8 +88,9 @@ WEFT_TEST(bubble_test, a_member_parks_without_a_p)
                     });
                 while (!computes)
                     weft::yield();
+                const auto before = weft::stats().goroutines_waiting;
                 taken = true;
-                for (int i = 0; i < 1'000; ++i)
+                while (weft::stats().goroutines_waiting == before)
                     weft::yield();
                 mu.unlock();
                 all.wait();
