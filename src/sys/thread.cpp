@@ -13,7 +13,7 @@
 
 extern "C" {
 /// Of the compiler's start files: the address stands for this program or library.
-extern void* __dso_handle __attribute__((visibility("hidden")));
+extern char this_module __asm__("__dso_handle") __attribute__((visibility("hidden")));
 }
 
 namespace weft::sys {
@@ -121,7 +121,7 @@ void at_fork_in_child(void (*hook)()) noexcept
 void at_thread_end(void (*hook)(void*) noexcept) noexcept
 {
     // What a thread_local with a destructor does. Such a variable can be registered only once, though.
-    (void)abi::__cxa_thread_atexit(hook, nullptr, &__dso_handle);
+    (void)abi::__cxa_thread_atexit(hook, nullptr, &this_module);
 }
 
 __attribute__((noinline)) int* errno_location() noexcept
