@@ -279,9 +279,11 @@ auto asio_await(boost::system::error_code* into, Initiation&& initiation, InitAr
 
 }  // namespace weft
 
+namespace boost::asio {
+
 /// How Asio starts an operation with weft::use_goroutine.
 template <class R, class... Args>
-class boost::asio::async_result<weft::use_goroutine_t, R(Args...)> {
+class async_result<weft::use_goroutine_t, R(Args...)> {
 public:
     template <class Initiation, class... InitArgs>
     static auto initiate(Initiation&& initiation, weft::use_goroutine_t, InitArgs&&... args)
@@ -293,7 +295,7 @@ public:
 
 /// The same with weft::use_goroutine[ec].
 template <class R, class... Args>
-class boost::asio::async_result<weft::use_goroutine_t::with_error, R(Args...)> {
+class async_result<weft::use_goroutine_t::with_error, R(Args...)> {
 public:
     template <class Initiation, class... InitArgs>
     static auto initiate(Initiation&& initiation, weft::use_goroutine_t::with_error token, InitArgs&&... args)
@@ -302,3 +304,5 @@ public:
                                                  std::forward<InitArgs>(args)...);
     }
 };
+
+}  // namespace boost::asio

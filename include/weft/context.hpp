@@ -232,6 +232,12 @@ template <class F = detail::no_handler>
 {
     return on_recv(ctx.done(), std::move(f));
 }
+template <class F>
+    requires detail::plain_handler<F>
+selector& selector::on_done(const context& ctx, F f)
+{
+    return on_recv(ctx.done(), std::move(f));
+}
 
 /// sleep_until(), unless `ctx` ends before: then returns at once, with ctx.err(). A context that has ended wins over a
 /// deadline that has passed.

@@ -18,6 +18,8 @@
 
 namespace weft {
 
+class context;
+
 namespace detail {
 
 /// The handler of a case that has none.
@@ -128,6 +130,16 @@ template <class T, class F>
 inline constexpr bool is_case<recv_case<T, F>> = true;
 template <class T, class Keep, class F>
 inline constexpr bool is_case<send_case<T, Keep, F>> = true;
+template <class C>
+inline constexpr bool refers_to_a_temporary = false;
+template <class T, class F>
+inline constexpr bool refers_to_a_temporary<send_case<T, T&, F>> = true;
+
+/// What select takes: a case, made inside the call or kept in a variable before; but not one that is kept although the
+/// value that it is to send may be gone by then.
+template <class C>
+concept case_argument = is_case<std::remove_cvref_t<C>> &&
+                        !(std::is_lvalue_reference_v<C> && refers_to_a_temporary<std::remove_cvref_t<C>>);
 
 }  // namespace detail
 
@@ -142,7 +154,7 @@ template <class T, class F = detail::no_handler>
 
 /// A case that sends `value`; on a closed channel, when it is chosen, select throws closed_channel. An rvalue is moved
 /// from only when this case is chosen; an lvalue is copied first. With an rvalue the case refers to it: make it inside
-/// the call of select.
+/// the call of select, which takes no such case out of a variable.
 template <class T, class Base, class V, class F = detail::no_handler>
     requires std::constructible_from<T, V&&> && detail::plain_handler<F>
 [[nodiscard]] auto on_send(const detail::sending<T, Base>& c, V&& value, F f = {})
@@ -183,7 +195,7 @@ template <class F = detail::no_handler>
 /// closed_channel when a send on a closed channel is chosen, and std::bad_alloc only with more than 16 channels.
 /// Without any case, or with nil channels only, it waits for ever.
 template <class... Cases>
-    requires(detail::is_case<std::remove_cvref_t<Cases>> && ...)
+    requires(detail::case_argument<Cases> && ...)
 std::size_t select(Cases&&... cases)
 {
     constexpr std::size_t channels = (std::size_t{0} + ... + (std::remove_cvref_t<Cases>::on_channel ? 1 : 0));
@@ -293,6 +305,10 @@ public:
         made->deadline = deadline;
         return add(std::move(made));
     }
+    /// In weft/context.hpp. Throws std::bad_alloc.
+    template <class F = detail::no_handler>
+        requires detail::plain_handler<F>
+    selector& on_done(const context& ctx, F f = {});
     /// Counted from the beginning of each wait().
     template <class Rep, class Period, class F = detail::no_handler>
         requires detail::plain_handler<F>

@@ -1,4 +1,4 @@
-// What the code must know of the processor: the cache line and the spin hint.
+// What the code must know of the processor: the cache line and its hints.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,12 @@ inline void pause() noexcept
 #else
     asm volatile("isb" ::: "memory");
 #endif
+}
+
+/// What `address` points to will be written soon.
+inline void prefetch(const void* address) noexcept
+{
+    __builtin_prefetch(address, 1);
 }
 
 }  // namespace weft::base

@@ -14,6 +14,13 @@ namespace weft::rt {
 
 namespace {
 
+/// For commit functions: the M, if it has a P.
+m* m_with_p() noexcept
+{
+    m* const self = this_m();
+    return self->own.outside() ? nullptr : self;
+}
+
 // ns; midnight of 2000-01-01 in UTC where the epoch is 1970, as in Go's synctest. Far from any uptime, so that a
 // deadline that was computed outside shows as one.
 constexpr std::int64_t first_moment = 946'684'800'000'000'000;
@@ -184,14 +191,17 @@ bool bubble::commit_member(g* parked, void* argument) noexcept
     b.running_ = false;
     b.advance(out);
     b.lock_.unlock();
-    hand_over(this_m(), out);
+    hand_over(m_with_p(), out);
     return true;
 }
 
-void bubble::park(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+void bubble::park(m& self, bool inside, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     parking p{commit, argument, this, is_durable(why)};
-    switch_out(*self, me, &commit_member, &p, why);
+    if (inside)
+        switch_out(self, me, &commit_member, &p, why);
+    else
+        switch_out_without_p(self, me, &commit_member, &p, why);
 }
 
 void bubble::ready(m* self, g* item) noexcept

@@ -61,8 +61,8 @@ public:
     /// The same: an exception has left its body.
     void failed(std::exception_ptr what) noexcept;
 
-    /// A member's part of park_inside().
-    void park(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
+    /// A member's part of park_inside(), or of park() where enter_to_leave() has said false.
+    void park(m& self, bool inside, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
     /// A member's part of ready(): `item` was won. Inside the section of `self`, or outside of one (null).
     void ready(m* self, g* item) noexcept;
 

@@ -471,12 +471,13 @@ bool queue_for_all(g* parked, void*) noexcept
     return true;
 }
 
-WEFT_NOINLINE void park_special(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+/// `inside`: in a section of `self`.
+WEFT_NOINLINE void park_special(m* self, bool inside, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
-    if (self == nullptr)
+    if ((me->flags & g::a_thread) != 0)
         park_thread(me, commit, argument, why);
     else
-        me->member->in->park(self, me, commit, argument, why);
+        me->member->in->park(*self, inside, me, commit, argument, why);
 }
 
 /// Null `self`: outside of a section.
@@ -524,7 +525,8 @@ bool is_inner_function(const void* function) noexcept
 {
     const auto is = [function](auto* f) { return function == reinterpret_cast<const void*>(f); };
     return is(&park) || is(&park_inside) || is(&park_until) || is(&park_until_inside) || is(&park_special) ||
-           is(&switch_out) || is(&switch_in_exception) || is(&leave_without_p) || is(&yield) || is(&goroutine_main);
+           is(&switch_out) || is(&switch_out_without_p) || is(&switch_in_exception) || is(&leave_without_p) ||
+           is(&yield) || is(&goroutine_main);
 }
 
 void stop_here() noexcept
@@ -715,13 +717,19 @@ void switch_out(m& from, g* me, commit_fn commit, void* argument, wait_reason wh
     leave_for_next(&from, me, commit, argument, why);
 }
 
+void switch_out_without_p(m& from, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+{
+    leave_without_p(&from, me, commit, argument, why);
+}
+
 void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
+    m* const self = this_m();
     if ((me->flags & g::special) != 0) [[unlikely]] {
-        park_special((me->flags & g::a_thread) != 0 ? nullptr : begin_section(), me, commit, argument, why);
+        const bool inside = (me->flags & g::a_thread) == 0 && enter_to_leave(*self);
+        park_special(self, inside, me, commit, argument, why);
         return;
     }
-    m* const self = this_m();
     if (enter_to_leave(*self)) [[likely]]
         leave_for_next(self, me, commit, argument, why);
     else
@@ -731,7 +739,7 @@ void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     if ((me->flags & g::special) != 0) [[unlikely]] {
-        park_special(self, me, commit, argument, why);
+        park_special(self, true, me, commit, argument, why);
         return;
     }
     leave_for_next(self, me, commit, argument, why);

@@ -138,6 +138,8 @@ WEFT_ALWAYS_INLINE void drop_inside(m& self, g* item) noexcept
 }
 /// park() without looking at what is special of `me`, in the section of `self`, which it ends.
 void switch_out(m& self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
+/// The same where enter_to_leave() has said false.
+void switch_out_without_p(m& self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
 /// ready() of a plain thread.
 void ready_thread(g* self) noexcept;
 /// Makes what the poller has found runnable: on `proc`, which belongs to `self`, or for all (null `proc`). `self` is

@@ -21,7 +21,7 @@ timer_heap::~timer_heap()
 void timer_heap::place(std::size_t at, entry e) noexcept
 {
     entries_[at] = e;
-    e.t->index = at;
+    e.tell(at);
 }
 
 void timer_heap::sift_up(std::size_t at, entry e) noexcept
@@ -85,24 +85,27 @@ bool timer_heap::arm(timer& t) noexcept
     if (t.heap != this)
         t.heap = this;  // else set before its waiter could be woken, and read by disarm() without the lock
     t.state.store(timer::status::armed, base::memory_order_relaxed);
-    sift_up(size_++, entry{t.when, &t});
+    sift_up(size_++, entry(t));
     publish();
-    return t.index == 0;
+    return &entries_[0].get() == &t;
 }
 
 bool timer_heap::disarm(timer& t) noexcept
 {
     if (t.heap == nullptr)
         return false;
-    timer_heap& heap = *t.heap;
-    heap.lock_.lock();
-    const bool armed = t.state.load(base::memory_order_relaxed) == timer::status::armed;
-    if (armed) {
-        heap.remove(t.index);
-        heap.publish();
-        t.state.store(timer::status::idle, base::memory_order_relaxed);
+    bool armed = false;
+    if (!t.stays) {
+        timer_heap& heap = *t.heap;
+        heap.lock_.lock();
+        armed = t.state.load(base::memory_order_relaxed) == timer::status::armed;
+        if (armed) {
+            heap.remove(t.index);
+            heap.publish();
+            t.state.store(timer::status::idle, base::memory_order_relaxed);
+        }
+        heap.lock_.unlock();
     }
-    heap.lock_.unlock();
     while (t.state.load(base::memory_order_acquire) != timer::status::idle)  // pairs with run_expired()
         base::pause();
     return armed;
@@ -113,7 +116,7 @@ timer* timer_heap::disarm_earliest() noexcept
     timer* t = nullptr;
     lock_.lock();
     if (size_ != 0) {
-        t = entries_[0].t;
+        t = &entries_[0].get();
         remove(0);
         publish();
         t->state.store(timer::status::idle, base::memory_order_relaxed);
@@ -131,20 +134,24 @@ void timer_heap::run_expired(std::int64_t now, g_list& out) noexcept
         n = 0;
         lock_.lock();
         while (n < batch && size_ > 0 && entries_[0].when <= now) {
-            timer* const t = entries_[0].t;
+            expired[n++] = &entries_[0].get();
+            base::prefetch(expired[n - 1]);  // in a frame that slept
             remove(0);
-            t->state.store(timer::status::firing, base::memory_order_relaxed);
-            expired[n++] = t;
         }
+        for (std::size_t i = 0; i < n; ++i)
+            expired[i]->state.store(timer::status::firing, base::memory_order_relaxed);
         publish();
         lock_.unlock();
+        // Its waiter may free a timer once it is idle, unless we hold the waiter ourselves.
+        g* woken[batch];
         for (std::size_t i = 0; i < n; ++i) {
-            g* const woken = expired[i]->expire(*expired[i]);
+            woken[i] = expired[i]->expire(*expired[i]);
             expired[i]->state.store(timer::status::idle, base::memory_order_release);
-            // Its waiter may free the timer from here on, unless we hold the waiter ourselves.
-            if (woken != nullptr)
-                out.push_back(woken);
+            base::prefetch(woken[i]);
         }
+        for (std::size_t i = 0; i < n; ++i)
+            if (woken[i] != nullptr)
+                out.push_back(woken[i]);
     }
 }
 

@@ -35,8 +35,11 @@ struct timer {
     /// Set under the heap's lock before anybody can wake the waiter, which may be before arm(): so disarm() always
     /// goes through that lock.
     timer_heap* heap = nullptr;
-    std::size_t index = 0;  ///< in the heap, while armed
+    std::size_t index = 0;  ///< in the heap, while armed; not kept for one that stays
     base::atomic<status> state{status::idle};
+    /// It ends by firing alone: nobody disarms it while it is armed. Then the heap need not tell it where it is, and
+    /// sifting touches no memory but its own. With a million sleepers, telling them was most of a sleep.
+    bool stays = false;
 };
 
 class timer_heap {
@@ -55,7 +58,7 @@ public:
     /// Precondition: locked, and `t` is idle. True: it is now the earliest.
     bool arm(timer& t) noexcept;
     /// Afterwards nobody refers to `t`. True: it was armed, and does not fire. Must not be called with any lock held
-    /// that `t.expire` takes.
+    /// that `t.expire` takes. One that stays must have been taken to be fired.
     static bool disarm(timer& t) noexcept;
     /// Takes the earliest out, which does not fire then; null: there is none. For a heap without waiters' timers.
     [[nodiscard]] timer* disarm_earliest() noexcept;
@@ -63,9 +66,24 @@ public:
     void run_expired(std::int64_t now, g_list& out) noexcept;
 
 private:
-    struct entry {
+    class entry {
+    public:
+        explicit entry(timer& t) noexcept
+            : when(t.when), t_(reinterpret_cast<std::uintptr_t>(&t) | (t.stays ? stays : 0))
+        {
+        }
+        [[nodiscard]] timer& get() const noexcept { return *reinterpret_cast<timer*>(t_ & ~stays); }
+        void tell(std::size_t at) const noexcept
+        {
+            if ((t_ & stays) == 0)
+                get().index = at;
+        }
+
         std::int64_t when;
-        timer* t;
+
+    private:
+        static constexpr std::uintptr_t stays = 1;  // of the address: what stays is not even looked at
+        std::uintptr_t t_;
     };
     void place(std::size_t at, entry e) noexcept;
     void sift_up(std::size_t at, entry e) noexcept;

@@ -6,6 +6,7 @@
 #include "rt/local.hpp"
 #include "rt/m.hpp"
 #include "rt/sched.hpp"
+#include "sys/thread.hpp"
 
 namespace weft::rt {
 
@@ -13,27 +14,23 @@ constinit thread_local m* current_m = nullptr;
 
 namespace {
 
-/// Gives the stand-in back when its thread ends. It stays valid memory: a late waker may still look at it.
-struct thread_stand_in {
-    g* item = nullptr;
-    thread_stand_in() = default;
-    thread_stand_in(const thread_stand_in&) = delete;
-    thread_stand_in& operator=(const thread_stand_in&) = delete;
-    ~thread_stand_in()
-    {
-        if (item == nullptr)
-            return;
-        if (item->extra != nullptr) {
-            end_locals(*item);
-            drop_extra(item);
-        }
-        item->flags = 0;
-        item->move_to(g_state::running, g_state::dead);
-        give_global_g(item);
-    }
-};
-thread_local thread_stand_in stand_in;
+constinit thread_local g* stand_in = nullptr;
 constinit thread_local std::uintptr_t fault_word = 0;
+
+/// When the thread ends. The stand-in stays valid memory: a late waker may still look at it. Destructors that run
+/// later, of the thread's other thread-locals, or of statics in the main thread, get another one.
+void give_stand_in_back(void*) noexcept
+{
+    g* const item = stand_in;
+    if (item->extra != nullptr) {
+        end_locals(*item);
+        drop_extra(item);
+    }
+    stand_in = nullptr;
+    item->flags = 0;
+    item->move_to(g_state::running, g_state::dead);
+    give_global_g(item);
+}
 
 }  // namespace
 
@@ -51,15 +48,16 @@ void set_this_m(m* self) noexcept
 
 __attribute__((noinline)) g* this_thread_g() noexcept
 {
-    if (stand_in.item == nullptr) {
-        stand_in.item = take_global_g();
-        if (stand_in.item != nullptr) {
-            stand_in.item->flags = g::a_thread;
-            stand_in.item->id = 0;
-            stand_in.item->state.store(g_state::running, base::memory_order_relaxed);
+    if (stand_in == nullptr) {
+        stand_in = take_global_g();
+        if (stand_in != nullptr) {
+            stand_in->flags = g::a_thread;
+            stand_in->id = 0;
+            stand_in->state.store(g_state::running, base::memory_order_relaxed);
+            sys::at_thread_end(&give_stand_in_back);
         }
     }
-    g* const item = stand_in.item;
+    g* const item = stand_in;
     asm volatile("" ::: "memory");
     return item;
 }

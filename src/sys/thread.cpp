@@ -1,5 +1,6 @@
 #include "sys/thread.hpp"
 
+#include <cxxabi.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,6 +13,11 @@
 #include <cstdio>
 #include <cstring>
 #include <initializer_list>
+
+extern "C" {
+/// Of the compiler's start files: the address stands for this program or library.
+extern char this_module __asm__("__dso_handle") __attribute__((visibility("hidden")));
+}
 
 namespace weft::sys {
 
@@ -136,6 +142,12 @@ void sleep_thread(std::int64_t ns) noexcept
 void at_fork(void (*before)(), void (*after)(), void (*in_child)()) noexcept
 {
     (void)pthread_atfork(before, after, in_child);
+}
+
+void at_thread_end(void (*hook)(void*) noexcept) noexcept
+{
+    // What a thread_local with a destructor does. Such a variable can be registered only once, though.
+    (void)abi::__cxa_thread_atexit(hook, nullptr, &this_module);
 }
 
 __attribute__((noinline)) int* errno_location() noexcept

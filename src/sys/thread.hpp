@@ -51,6 +51,11 @@ void sleep_thread(std::int64_t ns) noexcept;
 /// thread. Null: nothing.
 void at_fork(void (*before)(), void (*after)(), void (*in_child)()) noexcept;
 
+/// Has `hook` called among the destructors of the calling thread's thread-locals. A call during those is heard as well;
+/// one of the main thread after them, while statics are destroyed, is not. Without memory for it the hook is not
+/// called.
+void at_thread_end(void (*hook)(void*) noexcept) noexcept;
+
 /// Where the calling thread's errno is; good for the thread's life. Never call it from code that may be inlined into a
 /// goroutine: the compiler may keep the address across a switch.
 int* errno_location() noexcept;

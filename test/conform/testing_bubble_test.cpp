@@ -1,6 +1,7 @@
 // What Go's tests of testing/synctest check. docs/conformance/testing.md has the table.
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -267,6 +268,102 @@ WEFT_TEST(conform_bubble, a_wait_group_is_durable)
                 group.wait();
                 EXPECT_EQ(clock::now() - begin, 1s);
             });
+}
+
+// TestWaitGroupDisassociateInAdd: it leaves its bubble with a goroutine that waits for it there.
+WEFT_TEST(conform_bubble, a_wait_group_may_be_used_in_the_next_bubble)
+{
+    weft::wait_group group;
+    bubble(
+        [&]
+        {
+            group.add(1);
+            weft::go([&] { group.wait(); });
+            settle();
+            group.done();
+        });
+    bubble(
+        [&]
+        {
+            group.add(1);
+            group.done();
+        });
+}
+
+// TestWaitGroupRacingAdds
+WEFT_TEST(conform_bubble, goroutines_of_a_wait_group_end_while_others_begin)
+{
+    bubble(
+        []
+        {
+            weft::wait_group group;
+            std::atomic<int> ran{0};
+            for (int i = 0; i < 100; ++i)
+                group.go([&] { ++ran; });
+            group.wait();
+            EXPECT_EQ(ran, 100);
+        });
+}
+
+// TestWaitGroupManyBubbles
+WEFT_TEST(conform_bubble, many_at_the_same_time)
+{
+    constexpr std::size_t members = 100;
+    const std::size_t bubbles = weft::test::scaled_live(100);
+    std::atomic<std::size_t> woken{0};
+    weft::wait_group all;
+    for (std::size_t i = 0; i < bubbles; ++i)
+        all.go(
+            [&woken]
+            {
+                bubble(
+                    [&woken]
+                    {
+                        const weft::chan<int> gate;
+                        weft::wait_group group;
+                        for (std::size_t k = 0; k < members; ++k)
+                            group.go(
+                                [&woken, gate]
+                                {
+                                    EXPECT_FALSE(gate.recv());
+                                    ++woken;
+                                });
+                        settle();
+                        gate.close();
+                        group.wait();
+                    });
+            });
+    all.wait();
+    EXPECT_EQ(woken, bubbles * members);
+}
+
+// TestTimerResetZeroDoNotHang
+WEFT_TEST(conform_bubble, settling_waits_for_a_timer_that_is_due)
+{
+    bubble(
+        []
+        {
+            weft::timer t(0s);
+            weft::cancel_context ctx = weft::with_cancel(weft::background());
+            std::atomic<int> fired{0};
+            std::atomic<bool> ended{false};
+            weft::go(
+                [&, until = weft::context(ctx)]
+                {
+                    while (!ended)
+                        weft::select(weft::on_done(until, [&] { ended = true; }),
+                                     weft::on_recv(t.channel(), [&] { ++fired; }));
+                });
+            settle();
+            EXPECT_EQ(fired, 1);
+            t.reset(0s);
+            settle();
+            EXPECT_EQ(fired, 2);
+            EXPECT_FALSE(ended);
+            ctx.cancel();
+            settle();
+            EXPECT_TRUE(ended);
+        });
 }
 
 // TestHappensBefore: plain variables, for TSan.

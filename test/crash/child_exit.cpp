@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -14,6 +15,7 @@
 
 #include "../support/scale.hpp"
 #include "../support/scenarios.hpp"
+#include "weft/testing.hpp"
 #include "weft/weft.hpp"
 
 namespace {
@@ -23,7 +25,8 @@ using weft::test::say;
 // Trivially destructible: there until the very end.
 std::atomic<std::uint64_t> steps{0};
 std::atomic<bool> watched{false};
-enum class at_exit { nothing, go, run, async, jthread } then = at_exit::nothing;
+enum class at_exit { nothing, go, run, async, jthread, lock } then = at_exit::nothing;
+constinit weft::mutex wanted;
 
 template <class F>
 void say_what_it_throws(const char* what, F&& f)
@@ -54,6 +57,11 @@ void use_weft_at_exit()
             break;
         case at_exit::jthread:
             say_what_it_throws("jthread", [] { const weft::jthread t([] { say("ran after exit"); }); });
+            break;
+        case at_exit::lock:
+            if (wanted.try_lock_for(std::chrono::milliseconds(1)))
+                wanted.unlock();
+            say("tried the lock");
             break;
     }
 }
@@ -435,6 +443,39 @@ int with_a_static_jthread()
     return 0;
 }
 
+void start_those_that_want_the_lock()
+{
+    for (int i = 0; i < 8; ++i)
+        weft::go(
+            []
+            {
+                for (;;) {
+                    const std::lock_guard lock(wanted);
+                    ++steps;
+                    weft::yield();
+                }
+            });
+}
+
+// Whoever is stopped while it parks must not keep the queue of the lock locked, which a static destructor looks into.
+template <bool InBubble>
+int with_a_lock_that_all_want()
+{
+    weft::run(
+        []
+        {
+            weft::max_procs(4);
+            if (InBubble)
+                weft::go([] { weft::testing::bubble(start_those_that_want_the_lock); });
+            else
+                start_those_that_want_the_lock();
+            while (steps < 1'000)
+                weft::yield();
+        });
+    then = at_exit::lock;
+    return 20;
+}
+
 int quick_exit()
 {
     return weft::run(
@@ -482,6 +523,8 @@ int main(int argc, char** argv)
          {"in_atexit_handler_before_start", in_atexit_handler_before_start},
          {"with_a_static_made_later", with_a_static_made_later},
          {"with_a_static_jthread", with_a_static_jthread},
+         {"with_a_lock_that_all_want", with_a_lock_that_all_want<false>},
+         {"with_a_lock_that_all_want_in_a_bubble", with_a_lock_that_all_want<true>},
          {"quick_exit", quick_exit},
          {"exit_without_runtime", exit_without_runtime}});
 }

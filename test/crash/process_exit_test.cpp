@@ -97,6 +97,18 @@ TEST(process_exit_test, with_a_static_jthread_does_not_hang)
     EXPECT_FALSE(o.timed_out) << o;
 }
 
+TEST(process_exit_test, with_a_lock_that_all_want)
+{
+    for (int i = 0; i < 10; ++i) {
+        for (const char* scenario : {"with_a_lock_that_all_want", "with_a_lock_that_all_want_in_a_bubble"}) {
+            const outcome o = run_child("child_exit", scenario);
+            SCOPED_TRACE(scenario);
+            expect_orderly(o, 20);
+            EXPECT_TRUE(o.wrote("tried the lock")) << o;
+        }
+    }
+}
+
 TEST(process_exit_test, nothing_starts_any_more)
 {
     expect_refused("go_in_static_destructor", "go");

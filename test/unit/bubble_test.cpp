@@ -63,6 +63,42 @@ void an_hour_takes_no_time()
     EXPECT_LT(std::chrono::steady_clock::now() - real, 1h);
 }
 
+// It computes until its P has been taken away, and then parks without one, with the mutex's queue locked.
+WEFT_TEST(bubble_test, a_member_parks_without_a_p)
+{
+    const procs one(1);
+    for (int round = 0; round < 10; ++round) {
+        bubble(
+            []
+            {
+                weft::mutex mu;
+                std::atomic<bool> computes{false};
+                std::atomic<bool> taken{false};
+                bool locked = false;
+                weft::wait_group all;
+                mu.lock();
+                all.go(
+                    [&]
+                    {
+                        computes = true;
+                        while (!taken) {
+                        }
+                        const std::lock_guard lock(mu);
+                        locked = true;
+                    });
+                while (!computes)
+                    weft::yield();
+                const auto before = weft::stats().goroutines_waiting;
+                taken = true;
+                while (weft::stats().goroutines_waiting == before)
+                    weft::yield();
+                mu.unlock();
+                all.wait();
+                EXPECT_TRUE(locked);
+            });
+    }
+}
+
 WEFT_TEST(bubble_test, an_hour_takes_no_time)
 {
     an_hour_takes_no_time();

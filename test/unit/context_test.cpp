@@ -375,6 +375,21 @@ WEFT_TEST(context_test, a_sleep_ends_once)
     }
 }
 
+WEFT_TEST(context_test, is_a_case_of_a_selector)
+{
+    weft::cancel_context ctx = weft::with_cancel(weft::background());
+    const weft::chan<int> c(1);
+    int told = 0;
+    weft::selector any;
+    any.on_recv(c).on_done(ctx, [&] { ++told; }).on_done(weft::background());
+    c.send(1);
+    EXPECT_EQ(any.wait(), 0U);
+    weft::go([&ctx] { ctx.cancel(); });
+    EXPECT_EQ(any.wait(), 1U);
+    EXPECT_EQ(any.wait(), 1U);
+    EXPECT_EQ(told, 2);
+}
+
 WEFT_TEST(context_test, is_a_case_of_select)
 {
     weft::cancel_context ctx = weft::with_cancel(weft::background());

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fixture.hpp"
+#include "weft/chan.hpp"
 #include "weft/local.hpp"
 
 namespace {
@@ -175,6 +176,45 @@ WEFT_TEST(local_test, values_end_when_a_goroutine_exits_or_fails)
         });
     exits.wait();
     EXPECT_TRUE(eventually([] { return counted::alive == 0; }));
+}
+
+struct waits_at_the_end {
+    const weft::chan<int>* from = nullptr;
+    std::atomic<bool>* begun = nullptr;
+    std::atomic<int>* got = nullptr;
+    waits_at_the_end() = default;
+    waits_at_the_end(const waits_at_the_end&) = delete;
+    waits_at_the_end& operator=(const waits_at_the_end&) = delete;
+    ~waits_at_the_end()
+    {
+        *begun = true;
+        *got = from->recv().value() + number.get() + static_cast<int>(text->size());
+    }
+};
+
+// A thread-local that is older than all that weft keeps for its thread is destroyed after that.
+TEST_F(local_test, the_last_destructors_of_a_thread_use_weft)
+{
+    for (int i = 0; i < 50; ++i) {
+        const weft::chan<int> c;
+        std::atomic<bool> begun{false};
+        std::atomic<int> got{0};
+        std::thread t(
+            [&]
+            {
+                thread_local waits_at_the_end last;
+                last.from = &c;
+                last.begun = &begun;
+                last.got = &got;
+                *number = 1'000;
+                EXPECT_EQ(c.recv(), 1);
+            });
+        c.send(1);
+        ASSERT_TRUE(eventually([&] { return begun.load(); }));
+        c.send(2);
+        t.join();
+        EXPECT_EQ(got, 2 + 0 + 5) << "with values of its own, made anew";
+    }
 }
 
 TEST_F(local_test, values_end_with_their_thread)

@@ -102,6 +102,36 @@ TEST(timer_heap_test, fires_what_is_due_in_order)
     EXPECT_EQ(heap.size(), 0U);
 }
 
+TEST(timer_heap_test, those_that_stay_fire_in_order_among_those_that_leave)
+{
+    timer_heap heap;
+    std::vector<std::unique_ptr<noted>> all;
+    for (int i = 0; i < 3'000; ++i) {
+        all.push_back(std::make_unique<noted>());
+        timer& t = prepare(*all.back(), (i * 7'919) % 3'000);
+        t.stays = i % 3 != 0;
+        t.index = t.stays ? 12'345 : 0;
+        arm(heap, t);
+    }
+    for (const auto& n : all) {
+        if (!n->t.stays && n->t.when % 2 == 0) {
+            EXPECT_TRUE(timer_heap::disarm(n->t));
+        }
+    }
+    fired_order.clear();
+    g_list out;
+    heap.run_expired(3'000, out);
+    EXPECT_TRUE(std::is_sorted(fired_order.begin(), fired_order.end()));
+    EXPECT_EQ(heap.size(), 0U);
+    for (const auto& n : all) {
+        EXPECT_EQ(n->fired, n->t.stays || n->t.when % 2 != 0);
+        if (n->t.stays) {
+            EXPECT_EQ(n->t.index, 12'345U) << "it was told where it is";
+            EXPECT_FALSE(timer_heap::disarm(n->t));
+        }
+    }
+}
+
 TEST(timer_heap_test, collects_the_goroutines_to_wake)
 {
     timer_heap heap;

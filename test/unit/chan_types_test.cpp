@@ -1,0 +1,135 @@
+// Channels of twenty element types, each with all that can be done with one: the templates over the one core are thin,
+// so that such a file compiles in seconds (docs/design/channels.md has the figures).
+#include <array>
+#include <chrono>
+#include <complex>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "fixture.hpp"
+#include "weft/select.hpp"
+
+namespace {
+
+using chan_types_test = weft::test::fixture;
+using namespace std::chrono_literals;
+using weft::chan;
+using weft::chan_status;
+
+struct nothing {
+    bool operator==(const nothing&) const = default;
+};
+struct cache_line {
+    std::array<std::uint8_t, 64> bytes{};
+    bool operator==(const cache_line&) const = default;
+};
+struct page {
+    std::array<std::uint64_t, 512> words{};
+    bool operator==(const page&) const = default;
+};
+/// Moved through a heap allocation.
+struct may_throw {
+    std::string text;
+    explicit may_throw(std::string t) : text(std::move(t)) {}
+    may_throw(const may_throw&) = default;
+    may_throw(may_throw&& other) noexcept(false) : text(std::move(other.text)) {}
+    may_throw& operator=(const may_throw&) = default;
+    may_throw& operator=(may_throw&& other) noexcept(false)
+    {
+        text = std::move(other.text);
+        return *this;
+    }
+    ~may_throw() = default;
+    bool operator==(const may_throw&) const = default;
+};
+enum class colour { red, green };
+
+/// Not a macro: what is to be measured is the library's share of the time that this file takes.
+void expect(bool held, const char* what)
+{
+    EXPECT_TRUE(held) << what;
+}
+
+/// Sends what `make` makes by each way there is, and receives it by each way. `same` compares.
+template <class T, class Make, class Same = std::equal_to<>>
+void passes(Make make, Same same = {})
+{
+    const chan<T> c(4);
+    c.send(make());
+    T second = make();
+    expect(c.try_send(second) == chan_status::success, "try_send");
+    expect(c.send_for(make(), 1min) == chan_status::success, "send_for");
+    expect(weft::select(weft::on_send(c, make())) == 0, "a send by select");
+
+    T out = make();
+    expect(same(c.recv().value(), make()), "recv");
+    expect(c.try_recv(out) == chan_status::success && same(out, make()), "try_recv");
+    expect(c.recv_for(out, 1min) == chan_status::success && same(out, make()), "recv_for");
+    weft::select(weft::on_recv(c, [&](std::optional<T> v) { expect(same(v.value(), make()), "a receive by select"); }));
+
+    const chan<T> direct;
+    weft::wait_group all;
+    all.go(
+        [direct, &make]
+        {
+            const weft::sender<T> to = direct;
+            to.send(make());
+            to.close();
+        });
+    int received = 0;
+    for (T v : weft::receiver<T>(direct))
+        received += same(v, make()) ? 1 : 0;
+    expect(received == 1, "for");
+    all.wait();
+}
+
+template <class T>
+void passes(const T& value)
+{
+    passes<T>([&value] { return value; });
+}
+
+WEFT_TEST(chan_types_test, numbers_and_pointers)
+{
+    static const int target = 0;
+    passes(true);
+    passes('c');
+    passes(std::int64_t{-1});
+    passes(0.5);
+    passes(std::complex<double>(1, 2));
+    passes(colour::green);
+    passes(&target);
+    passes(std::chrono::nanoseconds(5));
+}
+
+WEFT_TEST(chan_types_test, aggregates)
+{
+    passes(nothing{});
+    passes(cache_line{{1, 2, 3}});
+    passes(page{{1, 2, 3}});
+    passes(std::pair<int, std::string>(1, "one"));
+    passes(std::tuple<int, double, std::string>(1, 2, "three"));
+    passes(std::variant<int, std::string>("a string that has no room in itself"));
+    passes(std::optional<int>());
+}
+
+WEFT_TEST(chan_types_test, owners)
+{
+    passes(std::string(100, 's'));
+    passes(std::vector<int>{1, 2, 3});
+    passes(std::make_shared<int>(1));
+    passes(may_throw("text"));
+    const auto points_at = [](const auto& a, const auto& b) { return *a == *b; };
+    passes<std::unique_ptr<int>>([] { return std::make_unique<int>(7); }, points_at);
+    const auto returns = [](const auto& a, const auto& b) { return a() == b(); };
+    passes<std::function<int()>>([] { return std::function<int()>([] { return 7; }); }, returns);
+}
+
+}  // namespace
