@@ -195,10 +195,13 @@ namespace {
 template <class Attempt>
 ssize_t with_memory(std::span<const std::byte> memory, Attempt&& attempt) noexcept
 {
-    constexpr int most_tries = 3;  // it may be hibernated again in between, but hardly twice
+    // Where nothing is missing any more, somebody else has brought it back since, which does not happen time after
+    // time; or the memory is bad.
+    constexpr int most_idle_tries = 100;
     ssize_t n = attempt();
-    for (int i = 0; n == -EFAULT && i < most_tries; ++i) {
-        rt::bring_back(memory);
+    for (int i = 0; n == -EFAULT && i < most_idle_tries; ++i) {
+        if (rt::bring_back(memory))
+            i = 0;
         n = attempt();
     }
     return n;

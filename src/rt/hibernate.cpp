@@ -42,6 +42,9 @@ struct span_note {
     base::atomic<bool> cold{false};  ///< no access to all of it, no marker, no page; written under the stripe
 };
 
+/// The note of a stack that is on its way: for those who look without the stripe, from before it can't be accessed.
+constinit packed_stack on_its_way{};
+
 /// Beside each slab of stacks, made when the first of its stacks is hibernated.
 struct slab_notes {
     base::atomic<packed_stack*>* stacks;  ///< null: it is not away. Written under the stripe
@@ -366,6 +369,7 @@ private:
     std::size_t freeze_span(stripe& held) noexcept;
     std::size_t freeze_row(std::span<victim> row, stripe& held) noexcept;
     static bool pack_all(std::span<victim> some, stripe& held) noexcept;
+    static void note_on_its_way(std::span<victim> some) noexcept;
     static void drop_packed(std::span<victim> some) noexcept;
     static void note_away(victim& v) noexcept;
 
@@ -390,9 +394,16 @@ bool group::pack_all(std::span<victim> some, stripe& held) noexcept
     return true;
 }
 
+void group::note_on_its_way(std::span<victim> some) noexcept
+{
+    for (victim& v : some)
+        v.at.note().store(&on_its_way, base::memory_order_release);
+}
+
 void group::drop_packed(std::span<victim> some) noexcept
 {
     for (victim& v : some) {
+        v.at.note().store(nullptr, base::memory_order_release);
         if (v.kept != nullptr)
             give_packed(v.kept);
         v.kept = nullptr;
@@ -411,6 +422,7 @@ std::size_t group::freeze_row(std::span<victim> row, stripe& held) noexcept
     const used_part lowest(row.front().item->ctx, row.front().at);
     char* const from = row.front().at.usable_low();
     const auto bytes = static_cast<std::size_t>(row.back().at.top - from);
+    note_on_its_way(row);
     if (!sys::set_access(from, bytes, sys::access::read)) {
         drop_packed(row);
         return 0;
@@ -437,6 +449,7 @@ std::size_t group::freeze_span(stripe& held) noexcept
 {
     const std::span<victim> all = std::span(members_).first(count_);
     auto* const low = reinterpret_cast<char*>(all.front().at.span());
+    note_on_its_way(all);
     if (!sys::set_access(low, span_bytes, sys::access::read)) {
         drop_packed(all);
         return 0;
@@ -645,20 +658,25 @@ bool restore_at(std::uintptr_t address, std::uintptr_t instruction) noexcept
     return was_away || worth_another_try(address, instruction);
 }
 
-void bring_back(std::span<const std::byte> memory) noexcept
+bool bring_back(std::span<const std::byte> memory) noexcept
 {
     if (memory.empty() || stacks_taken.load(base::memory_order_relaxed) == 0)
-        return;
+        return false;
     auto at = reinterpret_cast<std::uintptr_t>(memory.data());
     const std::uintptr_t end = at + memory.size();
+    bool was_missing = false;
     while (at < end) {
         const place in = place::of(at);
         if (in.notes == nullptr)
-            return;
-        if (in.note().load(base::memory_order_acquire) != nullptr && make_present(at, nullptr))
-            stacks_restored_by_fault.fetch_add(1, base::memory_order_relaxed);
+            break;
+        if (in.note().load(base::memory_order_acquire) != nullptr) {
+            was_missing = true;
+            if (make_present(at, nullptr))
+                stacks_restored_by_fault.fetch_add(1, base::memory_order_relaxed);
+        }
         at = in.top_address();
     }
+    return was_missing;
 }
 
 bool with_hibernated(char* top, void (*look)(const sys::stack_piece& copy, void* argument) noexcept,

@@ -129,8 +129,8 @@ class bubble;
 [[nodiscard]] bool worth_spinning() noexcept;
 
 /// Before the kernel is given memory that may lie in the stack of another, hibernated goroutine, where it would fail
-/// with EFAULT: puts that back. Not for long, but for long enough.
-void bring_back(std::span<const std::byte> memory) noexcept;
+/// with EFAULT: puts that back. Not for long, but for long enough. False: nothing was missing.
+bool bring_back(std::span<const std::byte> memory) noexcept;
 
 /// Hibernates all goroutines that are parked now and may be (hibernator.hpp). Returns how many.
 std::size_t hibernate_all() noexcept;

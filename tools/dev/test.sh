@@ -7,7 +7,7 @@ suites_all=(release tsan asan release-clang lto)
 # extremes of the number of Ps; what kernels lack; the longest end-to-end test; and, but for ASan, the models, which have
 # a machine of their own. Under the emulator 4 Ps alone: there a run takes minutes.
 suite_arguments() {
-    local leave_out='-procs-(1|16)$|^unit-no|^e2e-million$'
+    local leave_out='-procs-(1|16)$|^(unit|conform)-(no|hibernate)|^e2e-million$'
     case $1 in
         release) return ;;
         asan) ;;

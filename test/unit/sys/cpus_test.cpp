@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -487,6 +488,194 @@ TEST(cpus, rounding_and_the_lower_bound)
         const cpu_limits limits = root.limits();
         EXPECT_EQ(limits.cpus, std::min(limits.affinity, r.cpus)) << r.text;
         EXPECT_TRUE(std::isfinite(limits.quota));
+    }
+}
+
+// --- read_memory_room()
+
+using weft::sys::memory_room;
+using weft::sys::read_memory_room;
+
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+constexpr std::uint64_t plenty = std::numeric_limits<std::int64_t>::max();
+constexpr std::string_view v1_memory =
+    "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n"
+    "32 31 0:29 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n";
+
+memory_room room_of(const fake_root& root)
+{
+    return read_memory_room(root.path().c_str());
+}
+
+/// 16 GiB, of which 9 GiB are available.
+void add_meminfo(fake_root& root)
+{
+    root.file("/proc/meminfo",
+              "MemTotal:       16777216 kB\n"
+              "MemFree:         1048576 kB\n"
+              "MemAvailable:    9437184 kB\n"
+              "SwapTotal:             0 kB\n");
+}
+
+TEST(memory_room, the_real_machine_gives_something_sensible)
+{
+    const memory_room room = read_memory_room();
+    EXPECT_GE(room.total, 16 * mib);
+    EXPECT_LE(room.available, room.total);
+    EXPECT_GE(weft::sys::most_mappings(), 1'000U);
+}
+
+TEST(memory_room, where_nothing_is_said_there_is_plenty)
+{
+    const fake_root root;
+    const memory_room room = room_of(root);
+    EXPECT_GE(room.available, plenty);
+    EXPECT_EQ(room.total, room.available);
+    EXPECT_FALSE(room.stalls);
+}
+
+TEST(memory_room, of_the_machine)
+{
+    fake_root root;
+    add_meminfo(root);
+    EXPECT_EQ(room_of(root).total, 16'384 * mib);
+    EXPECT_EQ(room_of(root).available, 9'216 * mib);
+}
+
+TEST(memory_room, half_of_what_the_machine_says_counts_for_nothing)
+{
+    for (const char* text : {"MemTotal: 1024 kB\n", "MemAvailable: 1024 kB\n", "MemTotal: x kB\nMemAvailable: 1 kB\n",
+                             "MemTotalX: 1024 kB\nMemAvailable: 1024 kB\n", "MemTotal:\nMemAvailable:\n", "\n\n"}) {
+        fake_root root;
+        root.file("/proc/meminfo", text);
+        EXPECT_GE(room_of(root).available, plenty) << text;
+    }
+}
+
+TEST(memory_room, v2_a_limit_less_what_is_used)
+{
+    fake_root root;
+    add_meminfo(root);
+    root.cgroup("0::/box\n").mountinfo(v2_mount);
+    root.file("/sys/fs/cgroup/box/memory.max", std::to_string(1'000 * mib) + "\n");
+    root.file("/sys/fs/cgroup/box/memory.current", std::to_string(600 * mib) + "\n");
+    EXPECT_EQ(room_of(root).total, 1'000 * mib);
+    EXPECT_EQ(room_of(root).available, 400 * mib);
+    root.file("/sys/fs/cgroup/box/memory.high", std::to_string(700 * mib) + "\n");
+    EXPECT_EQ(room_of(root).total, 700 * mib) << "reclaim begins at memory.high";
+    EXPECT_EQ(room_of(root).available, 100 * mib);
+    root.file("/sys/fs/cgroup/box/memory.high", "max\n");
+    EXPECT_EQ(room_of(root).total, 1'000 * mib);
+}
+
+TEST(memory_room, v2_cache_of_files_that_nobody_uses_counts_as_free)
+{
+    fake_root root;
+    add_meminfo(root);
+    root.cgroup("0::/box\n").mountinfo(v2_mount);
+    root.file("/sys/fs/cgroup/box/memory.max", std::to_string(1'000 * mib) + "\n");
+    root.file("/sys/fs/cgroup/box/memory.current", std::to_string(900 * mib) + "\n");
+    root.file("/sys/fs/cgroup/box/memory.stat",
+              "anon 1\ninactive_anon 77\nactive_file 5\ninactive_file " + std::to_string(300 * mib) + "\nslab 3\n");
+    EXPECT_EQ(room_of(root).available, 400 * mib);
+}
+
+TEST(memory_room, v2_more_used_than_the_limit_is_none_left)
+{
+    fake_root root;
+    add_meminfo(root);
+    root.cgroup("0::/box\n").mountinfo(v2_mount);
+    root.file("/sys/fs/cgroup/box/memory.high", std::to_string(500 * mib) + "\n");
+    root.file("/sys/fs/cgroup/box/memory.current", std::to_string(600 * mib) + "\n");
+    EXPECT_EQ(room_of(root).available, 0U);
+}
+
+TEST(memory_room, v2_no_limit_is_the_machines)
+{
+    fake_root root;
+    add_meminfo(root);
+    root.cgroup("0::/box\n").mountinfo(v2_mount);
+    root.file("/sys/fs/cgroup/box/memory.max", "max\n").file("/sys/fs/cgroup/box/memory.high", "max\n");
+    root.file("/sys/fs/cgroup/box/memory.current", std::to_string(600 * mib) + "\n");
+    EXPECT_EQ(room_of(root).total, 16'384 * mib);
+    EXPECT_EQ(room_of(root).available, 9'216 * mib);
+}
+
+TEST(memory_room, v2_nested_the_least_of_all_counts)
+{
+    fake_root root;
+    add_meminfo(root);
+    root.cgroup("0::/a/b/c\n").mountinfo(v2_mount);
+    const auto group = [&](const std::string& path, std::uint64_t limit, std::uint64_t used)
+    {
+        root.file("/sys/fs/cgroup" + path + "/memory.max", limit == 0 ? "max\n" : std::to_string(limit * mib) + "\n");
+        root.file("/sys/fs/cgroup" + path + "/memory.current", std::to_string(used * mib) + "\n");
+    };
+    group("/a", 3'000, 2'900);  // the others in it have used it up
+    group("/a/b", 0, 500);
+    group("/a/b/c", 1'000, 200);
+    EXPECT_EQ(room_of(root).total, 1'000 * mib);
+    EXPECT_EQ(room_of(root).available, 100 * mib);
+    group("/a", 3'000, 1'000);
+    EXPECT_EQ(room_of(root).available, 800 * mib);
+    group("/a/d", 10, 10);  // not ours
+    EXPECT_EQ(room_of(root).available, 800 * mib);
+}
+
+TEST(memory_room, v1_a_limit_less_what_is_used)
+{
+    fake_root root;
+    add_meminfo(root);
+    root.cgroup("4:memory:/docker/1f\n").mountinfo(v1_memory);
+    const std::string box = "/sys/fs/cgroup/memory/docker/1f";
+    root.file(box + "/memory.limit_in_bytes", std::to_string(2'000 * mib) + "\n");
+    root.file(box + "/memory.usage_in_bytes", std::to_string(1'500 * mib) + "\n");
+    EXPECT_EQ(room_of(root).total, 2'000 * mib);
+    EXPECT_EQ(room_of(root).available, 500 * mib);
+    root.file(box + "/memory.stat", "inactive_file 1\ntotal_inactive_file " + std::to_string(100 * mib) + "\n");
+    EXPECT_EQ(room_of(root).available, 600 * mib);
+    root.file("/sys/fs/cgroup/memory/docker/memory.limit_in_bytes", std::to_string(1'000 * mib) + "\n");
+    root.file("/sys/fs/cgroup/memory/docker/memory.usage_in_bytes", std::to_string(950 * mib) + "\n");
+    EXPECT_EQ(room_of(root).total, 1'000 * mib);
+    EXPECT_EQ(room_of(root).available, 50 * mib);
+}
+
+TEST(memory_room, v1_no_limit_is_a_large_number)
+{
+    fake_root root;
+    add_meminfo(root);
+    root.cgroup("4:memory:/\n").mountinfo(v1_memory);
+    root.file("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    root.file("/sys/fs/cgroup/memory/memory.usage_in_bytes", std::to_string(600 * mib) + "\n");
+    EXPECT_EQ(room_of(root).total, 16'384 * mib);
+    EXPECT_EQ(room_of(root).available, 9'216 * mib);
+}
+
+TEST(memory_room, a_group_with_a_limit_and_no_machine)
+{
+    fake_root root;
+    root.cgroup("0::/\n").mountinfo(v2_mount);
+    root.file("/sys/fs/cgroup/memory.max", std::to_string(100 * mib) + "\n");
+    root.file("/sys/fs/cgroup/memory.current", std::to_string(30 * mib) + "\n");
+    EXPECT_EQ(room_of(root).total, 100 * mib);
+    EXPECT_EQ(room_of(root).available, 70 * mib);
+}
+
+TEST(memory_room, stalls)
+{
+    struct row {
+        const char* text;
+        bool stalls;
+    };
+    for (const row& r : {row{"some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n", false},
+                         row{"some avg10=9.99 avg60=50.00 avg300=0.00 total=0\n", false},
+                         row{"some avg10=10.00 avg60=0.00 avg300=0.00 total=0\n", true},
+                         row{"some avg10=87.31 avg60=0.00 avg300=0.00 total=0\n", true},
+                         row{"full avg10=87.31 avg60=0.00 avg300=0.00 total=0\n", false}, row{"some avg10=", false},
+                         row{"some avg10=x\n", false}, row{"", false}}) {
+        fake_root root;
+        root.file("/proc/pressure/memory", r.text);
+        EXPECT_EQ(room_of(root).stalls, r.stalls) << r.text;
     }
 }
 

@@ -1,0 +1,378 @@
+// Programs with hibernated goroutines: what happens around them by itself, in children of fork(), and when a real fault
+// comes.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "../support/observe.hpp"
+#include "../support/scenarios.hpp"
+#include "weft/testing.hpp"
+#include "weft/weft.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using weft::test::eventually;
+using weft::test::say;
+
+/// Goroutines that wait, each with a word on its stack.
+class sleepers {
+public:
+    explicit sleepers(std::size_t n) : words_(n)
+    {
+        all_.add(static_cast<int>(n));
+        for (std::size_t i = 0; i < n; ++i) {
+            weft::go(weft::attr{.name = "sleeper"},
+                     [this, i]
+                     {
+                         std::atomic<std::uint64_t> word{i};
+                         words_[i] = &word;
+                         open_.wait();
+                         if (word == i)
+                             ++intact_;
+                         all_.done();
+                     });
+        }
+    }
+    [[nodiscard]] std::size_t size() const { return words_.size(); }
+    [[nodiscard]] std::atomic<std::uint64_t>& word(std::size_t i) const { return *words_[i].load(); }
+    /// As all of them are away now, or would be.
+    void hibernate() const
+    {
+        if (weft::stats().hibernation_off != nullptr) {
+            say("off: %s", weft::stats().hibernation_off);
+            (void)eventually([this] { return weft::stats().goroutines_waiting >= size(); });
+            return;
+        }
+        (void)eventually(
+            [this]
+            {
+                (void)weft::testing::hibernate_parked();
+                return weft::stats().goroutines_hibernated >= size();
+            });
+        say("hibernated: %s", weft::stats().goroutines_hibernated >= size() ? "all" : "not all");
+    }
+    void wake()
+    {
+        open_.open();
+        all_.wait();
+        say("intact: %s", intact_ == size() ? "all" : "not all");
+    }
+
+private:
+    std::vector<std::atomic<std::atomic<std::uint64_t>*>> words_;
+    weft::test::gate open_;
+    weft::wait_group all_;
+    std::atomic<std::size_t> intact_{0};
+};
+
+// --- by itself
+
+int by_itself_after(std::chrono::nanoseconds after, std::size_t n)
+{
+    return weft::run(weft::options{.hibernate_after = after},
+                     [n]
+                     {
+                         sleepers all(n);
+                         if (weft::stats().hibernation_off != nullptr)
+                             say("off: %s", weft::stats().hibernation_off);
+                         else if (eventually([n] { return weft::stats().goroutines_hibernated >= n; }))
+                             say("hibernated: all");
+                         all.wake();
+                         return 51;
+                     });
+}
+
+int by_itself()
+{
+    return by_itself_after(10ms, 500);
+}
+
+int eagerly()
+{
+    return by_itself_after(1h, 3);
+}
+
+int never()
+{
+    return weft::run(weft::options{.hibernate_after = 0s},
+                     []
+                     {
+                         sleepers all(100);
+                         (void)eventually([] { return weft::stats().goroutines_waiting >= 100; });
+                         say("%zu at once", weft::testing::hibernate_parked());
+                         all.hibernate();
+                         all.wake();
+                         return 52;
+                     });
+}
+
+int out_of_range()
+{
+    for (const std::chrono::nanoseconds bad : {std::chrono::nanoseconds(-1), std::chrono::nanoseconds(25h)}) {
+        try {
+            weft::run(weft::options{.hibernate_after = bad}, [] {});
+        } catch (const std::invalid_argument& e) {
+            say("%s", e.what());
+        }
+    }
+    return 53;
+}
+
+int deadlock()
+{
+    return weft::run(
+        []
+        {
+            sleepers all(100);
+            all.hibernate();
+            weft::wait_group for_ever;
+            for_ever.add();
+            for_ever.wait();
+        });
+}
+
+// --- fork
+
+int status_of(pid_t child)
+{
+    int status = -1;
+    if (::waitpid(child, &status, 0) != child)
+        return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1'000 + WTERMSIG(status);
+}
+
+int forks()
+{
+    return weft::run(
+        []
+        {
+            sleepers all(200);
+            for (int round = 0; round < 5; ++round) {
+                all.hibernate();
+                const pid_t plain = ::fork();
+                if (plain == 0) {
+                    std::size_t right = 0;
+                    for (std::size_t i = 0; i < all.size(); ++i) {
+                        right += all.word(i) == i ? 1 : 0;
+                        all.word(i) = 7;  // the child's own
+                    }
+                    ::_exit(right == all.size() ? 0 : 1);
+                }
+                const pid_t with_exec = ::fork();
+                if (with_exec == 0) {
+                    if (all.word(3) == 3)
+                        ::execl("/bin/sh", "sh", "-c", "exit 5", static_cast<char*>(nullptr));
+                    ::_exit(99);
+                }
+                say("children: %d %d", status_of(plain), status_of(with_exec));
+            }
+            all.wake();
+            return 54;
+        });
+}
+
+/// While others hibernate and restore all the time.
+int forks_in_between()
+{
+    return weft::run(
+        []
+        {
+            sleepers all(200);
+            all.hibernate();
+            std::atomic<bool> stop{false};
+            std::thread hibernator(
+                [&]
+                {
+                    while (!stop)
+                        (void)weft::testing::hibernate_parked();
+                });
+            std::thread stranger(
+                [&]
+                {
+                    for (std::size_t i = 0; !stop; ++i)
+                        (void)all.word(i % all.size()).load();
+                });
+            int good = 0;
+            for (int round = 0; round < 50; ++round) {
+                const pid_t child = ::fork();
+                if (child == 0) {
+                    std::size_t right = 0;
+                    for (std::size_t i = 0; i < all.size(); ++i)
+                        right += all.word(i) == i ? 1 : 0;
+                    ::_exit(right == all.size() ? 0 : 1);
+                }
+                good += status_of(child) == 0 ? 1 : 0;
+            }
+            stop = true;
+            hibernator.join();
+            stranger.join();
+            say("good children: %d", good);
+            all.wake();
+            return 55;
+        });
+}
+
+// --- real faults
+
+constexpr std::uintptr_t default_stack = weft::default_stack_size;
+
+/// The lowest word of the stack with that address: in its guard.
+volatile std::uint64_t& guard_below(const std::atomic<std::uint64_t>& word)
+{
+    return *reinterpret_cast<volatile std::uint64_t*>(reinterpret_cast<std::uintptr_t>(&word) & ~(default_stack - 1));
+}
+
+/// `n`: few, or so many that whole ranges of stacks are away.
+template <std::size_t N>
+int wild_pointer_into_a_guard()
+{
+    return weft::run(
+        []
+        {
+            sleepers all(N);
+            all.hibernate();
+            guard_below(all.word(N / 2)) = 1;
+            say("not reached");
+        });
+}
+
+int jump_into_a_stack()
+{
+    return weft::run(
+        []
+        {
+            sleepers all(3);
+            all.hibernate();
+            void (*volatile nowhere)() = reinterpret_cast<void (*)()>(&all.word(1));
+            nowhere();
+            say("not reached");
+        });
+}
+
+void on_real_fault(int, siginfo_t* info, void*)
+{
+    say("user handler: address %llu", static_cast<unsigned long long>(reinterpret_cast<std::uintptr_t>(info->si_addr)));
+    ::_exit(56);
+}
+
+int user_handler_before()
+{
+    struct sigaction mine = {};
+    mine.sa_sigaction = &on_real_fault;
+    mine.sa_flags = SA_SIGINFO;
+    ::sigaction(SIGSEGV, &mine, nullptr);
+    return weft::run(
+        []
+        {
+            sleepers all(100);
+            all.hibernate();
+            std::uint64_t sum = 0;
+            for (std::size_t i = 0; i < all.size(); ++i)
+                sum += all.word(i);
+            say("sum: %llu", static_cast<unsigned long long>(sum));
+            all.wake();
+            volatile std::uint64_t* volatile wild = reinterpret_cast<volatile std::uint64_t*>(16);
+            *wild = 1;
+        });
+}
+
+// --- signal handlers of the program
+
+const sleepers* looked_at = nullptr;
+std::atomic<std::uint64_t> seen_in_handler{0};
+
+/// Uses some of the stack that it runs on, and touches others.
+[[gnu::noinline]] void look(int)
+{
+    std::array<volatile char, 3'000> some{};
+    for (std::size_t i = 0; i < some.size(); i += 100)
+        some[i] = 1;
+    for (std::size_t i = 0; i < looked_at->size(); ++i)
+        seen_in_handler += looked_at->word(i);
+}
+
+int handler(int flags)
+{
+    struct sigaction mine = {};
+    mine.sa_handler = &look;
+    mine.sa_flags = flags;
+    ::sigaction(SIGUSR1, &mine, nullptr);
+    return weft::run(
+        []
+        {
+            sleepers all(50);
+            looked_at = &all;
+            weft::chan<int> wake(0);
+            weft::chan<int> done(0);
+            weft::go(
+                [&]
+                {
+                    std::array<std::uint64_t, 100> mine_too{};
+                    mine_too.fill(9);
+                    while (wake.recv()) {
+                        ::raise(SIGUSR1);  // on a stack that has just come back
+                        int intact = 0;
+                        for (const std::uint64_t w : mine_too)
+                            intact += w == 9 ? 1 : 0;
+                        done.send(intact);
+                    }
+                    done.close();
+                });
+            int intact = 0;
+            for (int i = 0; i < 20; ++i) {
+                (void)eventually(
+                    [&]
+                    {
+                        (void)weft::testing::hibernate_parked();
+                        return weft::stats().hibernation_off != nullptr ||
+                               weft::stats().goroutines_hibernated >= all.size() + 1;
+                    });
+                wake.send(1);
+                intact += done.recv().value();
+            }
+            wake.close();
+            (void)done.recv();
+            say("handler: %llu, intact: %d", static_cast<unsigned long long>(seen_in_handler.load()), intact);
+            all.wake();
+            return 57;
+        });
+}
+
+int handler_on_the_stack()
+{
+    return handler(0);
+}
+
+int handler_on_the_alternate_stack()
+{
+    return handler(SA_ONSTACK);
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    return weft::test::run_scenario(argc, argv,
+                                    {{"by_itself", by_itself},
+                                     {"eagerly", eagerly},
+                                     {"never", never},
+                                     {"out_of_range", out_of_range},
+                                     {"deadlock", deadlock},
+                                     {"forks", forks},
+                                     {"forks_in_between", forks_in_between},
+                                     {"wild_pointer_beside_few", wild_pointer_into_a_guard<3>},
+                                     {"wild_pointer_beside_many", wild_pointer_into_a_guard<300>},
+                                     {"jump_into_a_stack", jump_into_a_stack},
+                                     {"user_handler_before", user_handler_before},
+                                     {"handler_on_the_stack", handler_on_the_stack},
+                                     {"handler_on_the_alternate_stack", handler_on_the_alternate_stack}});
+}
