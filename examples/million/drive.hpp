@@ -193,7 +193,10 @@ void pass_phases(run_result& r, monitor& watch, workload<Kit>& work, std::uint64
             work.open_gate();
         clock.restart();
         follow(phase_name::wake, work.woken);
-        wake_waves(work);
+        if (in_waves)
+            wake_waves(work);
+        else
+            work.open_wave_gate(0);
         work.woken.wait();
         if (!in_waves)
             side.all_waiting(r.created);

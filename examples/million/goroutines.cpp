@@ -54,26 +54,30 @@ std::uint64_t affordable(run_result& r)
     const room memory = memory_room();
     const room addresses = address_room();
     const char* const off = weft::stats().hibernation_off;
-    // A quarter for those that are not hibernated: just created, or woken and not finished yet.
-    const std::uint64_t hibernated = off == nullptr ? memory.bytes / 4 * 3 / hibernated_memory : 0;
-    const std::uint64_t by_memory = std::max(memory.bytes / goroutine_memory, hibernated);
+    // A quarter of what waves may use is for those that are not hibernated: just created, or woken and not finished
+    // yet.
+    const std::uint64_t left = memory_left();
+    const std::uint64_t for_waves = left - std::min(left, memory_for_waves());
+    const std::uint64_t at_once = memory.bytes / goroutine_memory;
+    const std::uint64_t hibernated = off == nullptr ? for_waves / 4 * 3 / hibernated_memory : 0;
+    const std::uint64_t by_memory = std::max(at_once, hibernated);
     const std::uint64_t by_addresses = addresses.bytes / goroutine_addresses;
     const std::uint64_t count = std::min({r.asked, by_memory, by_addresses});
     if (off != nullptr)
         r.hibernated.off = off;
-    if (count > memory.bytes / goroutine_memory)
+    if (count > at_once)
         r.wave = std::max<std::uint64_t>(memory_of_wave() / goroutine_memory / 2 * 2, 2);
     if (count == r.asked)
         return count;
     if (by_memory > by_addresses)
         r.reduced = fmt::format("{}, and a goroutine's stack takes {} of addresses", addresses.why,
                                 bytes_text(goroutine_addresses));
-    else if (off == nullptr)
+    else if (hibernated > at_once)
         r.reduced =
             fmt::format("{}, and a hibernated goroutine takes about {}", memory.why, bytes_text(hibernated_memory));
     else
-        r.reduced = fmt::format("{}, and a goroutine takes about {} (none is hibernated: {})", memory.why,
-                                bytes_text(goroutine_memory), off);
+        r.reduced = fmt::format("{}, and a goroutine takes about {}{}", memory.why, bytes_text(goroutine_memory),
+                                off == nullptr ? "" : fmt::format(" (none is hibernated: {})", off));
     fmt::print(stderr, "million: {} goroutines instead of {}: {}\n", grouped(count), grouped(r.asked), r.reduced);
     return count;
 }

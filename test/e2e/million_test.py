@@ -202,6 +202,11 @@ class Limits(unittest.TestCase):
         self.assertRegex(done.stderr, r"[\d,]+ goroutines instead of 1,000,000: the limit of the address space \(ulimit -v\)")
         self.assertRegex(done.stdout, r"of 1,000,000 goroutines \(.*\): the limit of the address space")
 
+    def test_little_memory(self):
+        done = program.run(MILLION, "--goroutines=100000000", "--threads=0", "--memory=80M", "--no-progress")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"[\d,]+ goroutines instead of 100,000,000: --memory leaves [^,]+, [^,]+ in reserve, and a (hibernated )?goroutine takes about")
+
     def test_hardly_any_address_space(self):
         done = program.run(MILLION, "--threads=0", "--no-progress", before=("prlimit", f"--as={GIB // 16}"))
         self.assertIn(done.returncode, (0, 1))
