@@ -257,6 +257,8 @@ bench::result parked_after_depth(const bench::settings&)
     std::latch arrived(Count);
     std::vector<std::thread> threads;
     threads.reserve(Count);
+    const auto kernel_stacks = [] { return bench::proc_bytes("/proc/meminfo", "KernelStack"); };
+    const double kernel_before = kernel_stacks();
     const bench::memory before;
     for (std::uint64_t i = 0; i < Count; ++i)
         threads.emplace_back(
@@ -268,12 +270,13 @@ bench::result parked_after_depth(const bench::settings&)
             });
     arrived.wait();
     std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the last ones are between their count and the gate
-    const double each = bench::memory().taken_since(before) / double{Count};
+    const double own = bench::memory().own_taken_since(before);
+    const double each = (own + kernel_stacks() - kernel_before) / double{Count};
     gate.count_down();
     join_all(threads);
     return {.ops = Count,
             .metrics = {{"hot_bytes_per_op", each}, {"hibernated_bytes_per_op", each}},
-            .note = std::to_string(Count) + " threads, weighed by MemAvailable: the kernel's part is in it"};
+            .note = std::to_string(Count) + " threads; the kernel's stacks are in it"};
 }
 
 /// Threads until the kernel refuses one.
