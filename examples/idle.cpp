@@ -1,9 +1,8 @@
-// Holds idle connections, and says how much memory of this process each takes: both ends of each are here, the server's
-// with a goroutine that waits for what never comes.
+// Holds idle connections, and says how much memory of this process each takes, before and after their goroutines are
+// hibernated: both ends of each are here, the server's with a goroutine that waits for what never comes.
 //
 // usage: idle [CONNECTIONS]      (default: 10000; each needs two descriptors)
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdio>
@@ -14,20 +13,33 @@
 #include <utility>
 #include <vector>
 
+#include "weft/testing.hpp"
 #include "weft/weft.hpp"
 
 namespace {
 
 namespace net = weft::net;
 
-/// Resident memory of this process, bytes.
-std::size_t resident()
+/// Resident memory of this process and its page tables, bytes.
+std::size_t user_memory()
 {
-    std::ifstream statm("/proc/self/statm");
-    std::size_t size = 0;
-    std::size_t pages = 0;
-    statm >> size >> pages;
-    return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    std::ifstream status("/proc/self/status");
+    std::size_t sum = 0;
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("VmRSS:") || line.starts_with("VmPTE:"))
+            sum += std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 10) * 1024;
+    return sum;
+}
+
+/// What the runtime does by itself when they have been parked for options::hibernate_after.
+void hibernate_and_weigh(std::size_t connections, std::size_t before)
+{
+    weft::testing::hibernate_parked();
+    const weft::runtime_stats now = weft::stats();
+    if (now.hibernation_off != nullptr)
+        std::printf("not hibernated: %s\n", now.hibernation_off);
+    else
+        std::printf("hibernated: %zu bytes each\n", (user_memory() - before) / connections);
 }
 
 /// As many descriptors as the system gives us.
@@ -56,7 +68,7 @@ int hold(std::size_t count)
     std::vector<net::tcp_listener> listeners;
     weft::wait_group accepting;
     weft::wait_group serving;
-    const std::size_t before = resident();
+    const std::size_t before = user_memory();
     for (std::size_t i = 0; i * a_listener < count; ++i)
         listeners.push_back(net::listen("127.0.0." + std::to_string(i + 1) + ":0"));
     for (net::tcp_listener& l : listeners)
@@ -84,7 +96,8 @@ int hold(std::size_t count)
         std::array<std::byte, 1> answer{};
         answers += c.read(answer);
     }
-    std::printf("%zu idle connections, %zu bytes each\n", answers, (resident() - before) / count);
+    std::printf("%zu idle connections, %zu bytes each\n", answers, (user_memory() - before) / count);
+    hibernate_and_weigh(count, before);
     for (net::tcp_listener& l : listeners)
         l.close();
     accepting.wait();

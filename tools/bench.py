@@ -25,7 +25,8 @@ DOCS_BEGIN, DOCS_END = "<!-- figures: begin -->", "<!-- figures: end -->"
 RUN_LIMIT_S = 300  # the slowest row takes some 15 s; beyond this it hangs
 UNITS = {"ns_per_op": "ns", "ms": "ms", "release_ms": "ms", "cpu_ms": "ms", "late_ms": "ms", "over_ns": "ns",
          "p50_us": "us", "p99_us": "us", "max_us": "us", "bytes_per_op": "B", "peak_bytes_per_op": "B",
-         "maps_lines": "", "threads": ""}
+         "maps_lines": "", "threads": "", "hot_bytes_per_op": "B", "hibernated_bytes_per_op": "B",
+         "hibernate_ns": "ns", "restore_ns": "ns", "wake_ns": "ns", "wake_hot_ns": "ns"}
 
 
 class Failed(Exception):

@@ -14,7 +14,7 @@ struct bar {
     struct part {
         std::string name;  ///< shown when pointed at
         double value = 0;
-        int shade = 0;  ///< 0 to 4, a class of its own each
+        int shade = 0;  ///< 0 to 6, a class of its own each
     };
     std::vector<part> parts;  ///< side by side, on a linear scale only
     std::string text;         ///< the value in words

@@ -125,6 +125,8 @@ int main_program(int argc, char** argv)
     // address_room() leaves, once there are several.
     if (address_room().is_limited())
         mallopt(M_ARENA_MAX, 1);
+    if (s.memory != 0)
+        limit_memory(s.memory);
     report r = run_all(s);
     r.command = command_line(argc, argv);
     write_text(std::cout, r);

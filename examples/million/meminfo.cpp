@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "cgroup.hpp"
 #include "files.hpp"
@@ -17,6 +18,20 @@ constexpr std::uint64_t kib = 1024;
 constexpr std::uint64_t mib = 1024 * kib;
 constexpr std::uint64_t gib = 1024 * mib;
 constexpr std::uint64_t endless = std::numeric_limits<std::uint64_t>::max();
+
+std::uint64_t own_limit = 0;  // bytes; 0: none
+
+/// The limits of the control groups, and limit_memory().
+std::vector<group_limit> all_limits()
+{
+    std::vector<group_limit> limits = memory_limits();
+    if (own_limit != 0) {
+        const std::string status = read_file("/proc/self/status");
+        const auto used = [&](std::string_view key) { return number_after(status, key).value_or(0) * kib; };
+        limits.push_back({"--memory", own_limit, used("VmRSS:") + used("VmPTE:")});
+    }
+    return limits;
+}
 
 /// `a - b`, or 0.
 std::uint64_t less(std::uint64_t a, std::uint64_t b)
@@ -64,18 +79,33 @@ std::uint64_t total_memory()
     return meminfo("MemTotal:");
 }
 
+void limit_memory(std::uint64_t bytes)
+{
+    own_limit = bytes;
+}
+
 std::uint64_t memory_reserve()
 {
     std::uint64_t total = total_memory();
-    for (const group_limit& g : memory_limits())
+    for (const group_limit& g : all_limits())
         total = std::min(total, g.value);
     return std::clamp(total / 10, 64 * mib, gib);
+}
+
+std::uint64_t memory_of_wave()
+{
+    return memory_reserve() / 8;
+}
+
+std::uint64_t memory_for_waves()
+{
+    return memory_reserve() / 8 * 9 + memory_of_wave();
 }
 
 std::uint64_t memory_left()
 {
     std::uint64_t least = meminfo("MemAvailable:");
-    for (const group_limit& g : memory_limits())
+    for (const group_limit& g : all_limits())
         least = std::min(least, less(g.value, g.used));
     return least;
 }
@@ -85,7 +115,7 @@ room memory_room()
     const std::uint64_t reserve = memory_reserve();
     std::uint64_t least = meminfo("MemAvailable:");
     std::string limit = "MemAvailable is ";
-    for (const group_limit& g : memory_limits()) {
+    for (const group_limit& g : all_limits()) {
         if (less(g.value, g.used) >= least)
             continue;
         least = less(g.value, g.used);

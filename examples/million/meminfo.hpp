@@ -24,8 +24,17 @@ struct memory_sample {
 
 [[nodiscard]] std::uint64_t total_memory();
 
+/// From now on this process, and those that it forks, count `bytes` as all the memory that each of them has.
+void limit_memory(std::uint64_t bytes);
+
 /// What stays untouched, whatever is asked for: a tenth of the memory, between 64 MiB and 1 GiB.
 [[nodiscard]] std::uint64_t memory_reserve();
+
+/// What a wave of tasks takes at the most, so that the reserve is not reached before its cost is seen.
+[[nodiscard]] std::uint64_t memory_of_wave();
+
+/// What must be left before a wave is begun. The runtime calls memory short already when it is a little above that.
+[[nodiscard]] std::uint64_t memory_for_waves();
 
 /// Bytes that may be taken, and which limit says so.
 struct room {

@@ -45,6 +45,10 @@ parsed parse_options(int argc, char** argv, settings& s)
                    "goroutines that run at the same time (default: WEFT_PROCS, else one for each CPU)")
         ->check(whole_number(1, weft::max_procs_limit))
         ->type_name("N");
+    app.add_option("--memory", s.memory,
+                   "memory to use at the most, a reserve included; with a unit: 500M, 2G (default: what is free)")
+        ->transform(CLI::AsSizeValue(false))
+        ->type_name("BYTES");
     app.add_option("--json", s.json, "write all results to this file")->type_name("FILE");
     app.add_option("--html", s.html, "write a page with the table and charts to this file")->type_name("FILE");
     app.add_flag("!--no-progress", s.progress, "show no progress on stderr");

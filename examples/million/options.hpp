@@ -10,6 +10,7 @@ struct settings {
     std::uint64_t goroutines = 1'000'000;
     std::uint64_t threads = 32'000;
     int procs = 0;
+    std::uint64_t memory = 0;  ///< bytes to use at the most; 0: what there is
     bool progress = true;
     std::string json;  ///< path, empty for none
     std::string html;

@@ -51,6 +51,7 @@ svg .grid { stroke: var(--line); }
 .small-threads { fill: var(--small-threads); }
 .limit { fill: var(--quiet); }
 .shade1 { opacity: 0.4; } .shade2 { opacity: 0.72; } .shade3 { opacity: 0.25; } .shade4 { opacity: 0.55; }
+.shade5 { opacity: 0.32; } .shade6 { opacity: 0.85; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 12px; background: var(--card); }
 table { border-collapse: collapse; width: 100%; font-size: 0.94rem; }
 th, td { padding: 0.5rem 0.9rem; text-align: right; white-space: nowrap; border-top: 1px solid var(--line); }

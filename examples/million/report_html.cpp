@@ -60,25 +60,30 @@ std::string time_chart(const report& r, const char* title, const char* subtitle,
     return svg_chart(c);
 }
 
+void add_memory_bar(chart& c, const run_result& run, const memory_cost& m, const std::string& label,
+                    const char* css_class)
+{
+    const auto each = [&](std::int64_t bytes) { return std::max(0.0, run.per_task(static_cast<double>(bytes))); };
+    const double whole = each(m.available);
+    const double pages = std::min(whole, each(m.pages));
+    const double tables = std::min(whole - pages, each(m.page_tables));
+    c.bars.push_back({label,
+                      css_class,
+                      {{"pages", pages, 0}, {"page tables", tables, 1}, {"kernel", whole - pages - tables, 2}},
+                      bytes_text(static_cast<std::uint64_t>(std::llround(whole)))});
+}
+
 std::string memory_chart(const report& r)
 {
     chart c{"Memory, each",
-            "What MemAvailable fell by until all waited at the gate",
+            "What MemAvailable fell by until all waited at the gate, and until all were hibernated",
             scale::linear,
             bytes_tick,
             {},
             {"pages", "page tables", "the kernel's own"}};
     for (const series& s : all_series(r)) {
-        const auto each = [&](std::int64_t bytes)
-        { return std::max(0.0, s.run->per_task(static_cast<double>(bytes))); };
-        const memory_cost& m = s.run->memory;
-        const double whole = each(m.available);
-        const double pages = std::min(whole, each(m.pages));
-        const double tables = std::min(whole - pages, each(m.page_tables));
-        c.bars.push_back({s.label,
-                          s.css_class,
-                          {{"pages", pages, 0}, {"page tables", tables, 1}, {"kernel", whole - pages - tables, 2}},
-                          bytes_text(static_cast<std::uint64_t>(std::llround(whole)))});
+        add_memory_bar(c, *s.run, s.run->memory, s.label, s.css_class);
+        add_memory_bar(c, *s.run, s.run->hibernated.memory, s.label + ", hibernated", s.css_class);
     }
     return svg_chart(c);
 }
@@ -101,17 +106,16 @@ std::string count_chart(const report& r)
 
 std::string timeline_chart(const report& r)
 {
-    chart c{"Time to run all",
-            "By phases, the weighing of the memory left out",
-            scale::linear,
-            time_tick,
-            {},
-            {phase_name::create, phase_name::gather, phase_name::exchange, phase_name::sleep, phase_name::finish}};
+    const std::vector<std::string> timeline{phase_name::create, phase_name::gather,   phase_name::hibernate,
+                                            phase_name::wake,   phase_name::exchange, phase_name::sleep,
+                                            phase_name::finish};
+    chart c{"Time to run all", "By phases, the weighing of the memory left out", scale::linear, time_tick, {},
+            timeline};
     for (const series& s : all_series(r)) {
         bar b{grouped(s.run->created) + " " + s.label, s.css_class, {}, time_text(s.run->total_seconds())};
-        for (std::size_t i = 0; i < s.run->phases.size(); ++i) {
-            const phase& p = s.run->phases[i];
-            b.parts.push_back({p.name + ": " + time_text(p.seconds), p.seconds, static_cast<int>(i)});
+        for (const phase& p : s.run->phases) {
+            const auto shade = std::find(timeline.begin(), timeline.end(), p.name) - timeline.begin();
+            b.parts.push_back({p.name + ": " + time_text(p.seconds), p.seconds, static_cast<int>(shade)});
         }
         c.bars.push_back(std::move(b));
     }
@@ -130,14 +134,17 @@ std::string facts(const report& r)
     const bool both = g.has_result() && !r.threads.kind.empty() && r.threads.has_result();
     if (!g.has_result())
         return {};
-    const auto memory = [](const run_result& x)
+    const auto memory = [](const run_result& x, const memory_cost& m)
     {
-        const double bytes = std::max(0.0, x.per_task(static_cast<double>(x.memory.available)));
+        const double bytes = std::max(0.0, x.per_task(static_cast<double>(m.available)));
         return bytes_text(static_cast<std::uint64_t>(std::llround(bytes)));
     };
     const auto create = [](const run_result& x) { return time_text(x.per_task(x.seconds(phase_name::create))); };
     const auto beside = [&](const std::string& text) { return both ? "thread: " + text : std::string(); };
-    return "<div class=\"facts\">\n" + fact(memory(g), "memory for a goroutine", beside(memory(r.threads))) +
+    const std::string thread = beside(memory(r.threads, r.threads.memory));
+    return "<div class=\"facts\">\n" +
+           (g.memory.weighed() ? fact(memory(g, g.memory), "memory for a goroutine", thread) : "") +
+           (g.hibernated.tasks != 0 ? fact(memory(g, g.hibernated.memory), "for a hibernated one", thread) : "") +
            fact(create(g), "to create a goroutine", beside(create(r.threads))) +
            fact(time_text(g.costs.handover), "a switch, by block and wake",
                 beside(time_text(r.threads.costs.handover))) +

@@ -28,6 +28,8 @@ struct memory_cost {
     std::int64_t kernel = 0;       ///< of it, stacks and slabs of the kernel
     std::uint64_t mappings = 0;    ///< lines in /proc/self/maps (a count)
 
+    /// Whether this was weighed.
+    [[nodiscard]] bool weighed() const { return mappings != 0; }
     /// What can be told apart: about `available`, unless other programs took or gave back memory meanwhile.
     [[nodiscard]] std::int64_t known() const { return pages + page_tables + kernel; }
     [[nodiscard]] bool disturbed() const
@@ -35,6 +37,13 @@ struct memory_cost {
         constexpr std::int64_t noise = std::int64_t{4} << 20;
         return std::abs(available - known()) > known() / 8 + noise;
     }
+};
+
+/// What all tasks together cost once the runtime has packed the stacks of those that wait.
+struct hibernation_cost {
+    std::uint64_t tasks = 0;  ///< whose stacks were away; 0: there is nothing of this
+    std::string off;          ///< why, where a runtime that could do it did not
+    memory_cost memory;
 };
 
 /// How late the sleepers woke, in seconds.
@@ -71,8 +80,12 @@ struct run_result {
     std::uint64_t asked = 0;
     std::uint64_t created = 0;
     std::uint64_t stack = 0;  ///< address space of a task's stack, bytes
+    /// Tasks that were created, and let go again, at a time, as not all of them fit into memory unless hibernated; 0:
+    /// all at once.
+    std::uint64_t wave = 0;
     std::vector<phase> phases;
-    memory_cost memory;
+    memory_cost memory;  ///< none (no mappings) where `wave` says that they never all were in memory
+    hibernation_cost hibernated;
     lateness late;
     verdict check;
     unit_costs costs;
@@ -99,10 +112,12 @@ struct report {
     std::vector<thread_limit> limits;
 };
 
-/// Names of the phases, in order.
+/// Names of the phases, in order. Threads don't hibernate.
 namespace phase_name {
 inline constexpr const char* create = "create";
 inline constexpr const char* gather = "gather at the gate";
+inline constexpr const char* hibernate = "hibernate";
+inline constexpr const char* wake = "wake";
 inline constexpr const char* exchange = "exchange";
 inline constexpr const char* sleep = "sleep";
 inline constexpr const char* finish = "finish";

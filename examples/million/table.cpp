@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include "units.hpp"
 
@@ -60,8 +62,12 @@ private:
     table made_;
 };
 
+constexpr double not_weighed = std::numeric_limits<double>::quiet_NaN();
+
 std::string bytes_cell(double bytes)
 {
+    if (std::isnan(bytes))
+        return "-";
     const std::string size = bytes_text(static_cast<std::uint64_t>(std::llround(std::abs(bytes))));
     return bytes < 0 ? "-" + size : size;
 }
@@ -69,6 +75,32 @@ std::string bytes_cell(double bytes)
 std::string cost_cell(double seconds)
 {
     return seconds > 0 ? time_text(seconds) : "-";
+}
+
+/// What the tasks weigh, and what it is made of.
+void add_memory(builder& t, const char* label, const std::function<memory_cost(const run_result&)>& weighed)
+{
+    const auto each = [weighed](std::int64_t memory_cost::* part)
+    {
+        return [weighed, part](const run_result& x)
+        {
+            const memory_cost m = weighed(x);
+            return m.weighed() ? x.per_task(static_cast<double>(m.*part)) : not_weighed;
+        };
+    };
+    t.number(label, false, each(&memory_cost::available), bytes_cell);
+    t.number("of it pages", true, each(&memory_cost::pages), bytes_cell);
+    t.number("of it page tables", true, each(&memory_cost::page_tables), bytes_cell);
+    t.detail("of it kernel",
+             [value = each(&memory_cost::kernel)](const run_result& x) { return bytes_cell(value(x)); });
+}
+
+std::string waves_remark(const run_result& x)
+{
+    return fmt::format(
+        "{} {} don't fit into memory unless hibernated: they were created, and woken, in waves of {}. So the times to "
+        "create and to wake them include the others' hibernation, and most of the exchange and the sleep.",
+        grouped(x.created), x.kind, grouped(x.wave));
 }
 
 std::string check_remark(const std::string& who, const verdict& v)
@@ -86,24 +118,19 @@ table make_table(const report& r)
 {
     builder t(r);
     t.text("created", [](const run_result& x) { return grouped(x.created); });
-    t.number(
-        "memory, each", false, [](const run_result& x) { return x.per_task(static_cast<double>(x.memory.available)); },
-        bytes_cell);
-    t.number(
-        "of it pages", true, [](const run_result& x) { return x.per_task(static_cast<double>(x.memory.pages)); },
-        bytes_cell);
-    t.number(
-        "of it page tables", true,
-        [](const run_result& x) { return x.per_task(static_cast<double>(x.memory.page_tables)); }, bytes_cell);
-    t.detail("of it kernel",
-             [](const run_result& x) { return bytes_cell(x.per_task(static_cast<double>(x.memory.kernel))); });
-    t.text("memory mappings, all", [](const run_result& x) { return grouped(x.memory.mappings); });
+    add_memory(t, "memory, each", [](const run_result& x) { return x.memory; });
+    if (r.goroutines.hibernated.tasks != 0)
+        add_memory(t, "memory, each, hibernated", [](const run_result& x) { return x.hibernated.memory; });
+    t.text("memory mappings, all",
+           [](const run_result& x) { return grouped(std::max(x.memory.mappings, x.hibernated.memory.mappings)); });
 
     t.number("switch by yield", false, [](const run_result& x) { return x.costs.yield; }, cost_cell);
     t.number("switch by block and wake", false, [](const run_result& x) { return x.costs.handover; }, cost_cell);
     t.number("start and join one", false, [](const run_result& x) { return x.costs.spawn_one; }, cost_cell);
     t.number("start and join 1,000, each", false, [](const run_result& x) { return x.costs.spawn_batch; }, cost_cell);
 
+    const auto phase_cell = [](const char* name)
+    { return [name](const run_result& x) { return cost_cell(x.seconds(name)); }; };
     const auto each = [](const char* name)
     { return [name](const run_result& x) { return x.per_task(x.seconds(name)); }; };
     t.text("time to create all", [](const run_result& x) { return time_text(x.seconds(phase_name::create)); });
@@ -112,6 +139,12 @@ table make_table(const report& r)
     t.number(
         "each, creation included", true, [](const run_result& x)
         { return x.per_task(x.seconds(phase_name::create) + x.seconds(phase_name::gather)); }, time_text);
+    if (r.goroutines.hibernated.tasks != 0) {
+        t.text("time to hibernate all", phase_cell(phase_name::hibernate));
+        t.number("each", true, each(phase_name::hibernate), cost_cell);
+        t.text("time to wake all hibernated", phase_cell(phase_name::wake));
+        t.number("each", true, each(phase_name::wake), cost_cell);
+    }
     t.text("open gate, exchange values",
            [](const run_result& x) { return time_text(x.seconds(phase_name::exchange)); });
     t.number("each", true, each(phase_name::exchange), time_text);
@@ -139,12 +172,20 @@ std::vector<std::string> make_remarks(const report& r)
         if (!run->reduced.empty())
             remarks.push_back(
                 fmt::format("{} of {} {}: {}.", grouped(run->created), grouped(run->asked), who, run->reduced));
-        if (run->memory.disturbed())
-            remarks.push_back(
-                fmt::format("Other programs disturbed the weighing of {}: MemAvailable fell by {} each, what "
-                            "can be attributed is {} each.",
-                            who, bytes_cell(run->per_task(static_cast<double>(run->memory.available))),
-                            bytes_cell(run->per_task(static_cast<double>(run->memory.known())))));
+        if (run->wave != 0)
+            remarks.push_back(waves_remark(*run));
+        if (!run->hibernated.off.empty())
+            remarks.push_back(fmt::format("No {} hibernated: {}.", run->kind, run->hibernated.off));
+        else if (run->hibernated.tasks != 0 && run->hibernated.tasks < run->created)
+            remarks.push_back(fmt::format("{} of {} {} were hibernated when they were weighed.",
+                                          grouped(run->hibernated.tasks), grouped(run->created), run->kind));
+        for (const auto& [weighed, state] : {std::pair(run->memory, ""), {run->hibernated.memory, " (hibernated)"}})
+            if (weighed.disturbed())
+                remarks.push_back(
+                    fmt::format("Other programs disturbed the weighing of {}{}: MemAvailable fell by {} each, what "
+                                "can be attributed is {} each.",
+                                who, state, bytes_cell(run->per_task(static_cast<double>(weighed.available))),
+                                bytes_cell(run->per_task(static_cast<double>(weighed.known())))));
         remarks.push_back(check_remark(fmt::format("{} {}", grouped(run->created), who), run->check));
     }
     if (r.limits.empty())

@@ -1,13 +1,14 @@
 // The work of the example, written once for goroutines and for threads: a Kit says which mutex, latch and sleep the
-// tasks use. Every task waits at a gate, swaps a value with its partner (tasks 0 and 1, 2 and 3, ...), sleeps for up to
-// a second, and notes what it got in a record of its own; the records show afterwards whether anything was lost, done
-// twice or mixed up.
+// tasks use. Every task waits at its wave's gate and at the gate of all, swaps a value with its partner (tasks 0 and 1,
+// 2 and 3, ...), sleeps for up to a second, and notes what it got in a record of its own; the records show afterwards
+// whether anything was lost, done twice or mixed up.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -60,24 +61,36 @@ private:
     alignas(64) typename Kit::latch all_{1};
 };
 
+/// The wave of a workload that is let go all at once.
+[[nodiscard]] constexpr std::uint64_t one_wave(std::uint64_t tasks) noexcept
+{
+    return tasks + tasks % 2;
+}
+
 template <class Kit>
 class workload {
 public:
-    /// For up to `tasks` tasks.
-    explicit workload(std::uint64_t tasks)
+    /// For up to `tasks` tasks, let go in waves of `wave`, an even number.
+    workload(std::uint64_t tasks, std::uint64_t wave)
         : arrived(tasks),
+          woken(tasks),
           exchanged(tasks),
           awake(tasks),
           tasks_(tasks),
+          wave_(wave),
           pairs_(std::make_unique<pair[]>(tasks / 2 + 1)),
           records_(tasks)
     {
+        for (std::uint64_t first = 0; first < tasks; first += wave)
+            wave_gates_.emplace_back(1);
     }
 
     /// The whole life of task `i`.
     void run_task(std::uint64_t i)
     {
         arrived.pass();
+        wave_gates_[i / wave_].wait();
+        woken.pass();
         gate_.wait();
         const std::uint64_t received = swap_with_partner(i);
         exchanged.pass();
@@ -100,10 +113,14 @@ public:
             p.both_gave.count_down();
         }
         if (n < tasks_)
-            for (milestone<Kit>* m : {&arrived, &exchanged, &awake})
+            for (milestone<Kit>* m : {&arrived, &woken, &exchanged, &awake})
                 m->pass(tasks_ - n);
     }
 
+    [[nodiscard]] std::uint64_t wave() const { return wave_; }
+    [[nodiscard]] std::uint64_t waves() const { return wave_gates_.size(); }
+    /// That of tasks wave() * n and following.
+    void open_wave_gate(std::uint64_t n) { wave_gates_[n].count_down(); }
     void open_gate() { gate_.count_down(); }
 
     /// After the last task's end.
@@ -142,6 +159,7 @@ public:
     }
 
     milestone<Kit> arrived;
+    milestone<Kit> woken;
     milestone<Kit> exchanged;
     milestone<Kit> awake;
 
@@ -183,6 +201,8 @@ private:
 
     typename Kit::latch gate_{1};
     const std::uint64_t tasks_;
+    const std::uint64_t wave_;
+    std::deque<typename Kit::latch> wave_gates_;
     std::uint64_t started_ = 0;
     std::unique_ptr<pair[]> pairs_;
     std::vector<record> records_;

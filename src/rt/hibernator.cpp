@@ -92,12 +92,11 @@ public:
     [[noreturn]] void run() noexcept
     {
         for (;;) {
-            const std::int64_t began = sys::thread_cpu_now();
             const bool something = pass();
-            const std::int64_t cost = sys::thread_cpu_now() - began;
+            const std::int64_t unpaid = sys::thread_cpu_now() - slice_began_;  // pace() has rested for all before
             stop_at_exit();
             if (something)
-                rest(std::max(interval, eager ? 0 : busy_share * cost));
+                rest(std::max(interval, eager ? 0 : busy_share * unpaid));
             else
                 sleep_until_nudged();
         }
@@ -132,9 +131,10 @@ private:
     {
         constexpr std::int64_t at_a_time = millisecond;
         const std::int64_t spent = sys::thread_cpu_now() - slice_began_;
-        if (eager || memory_is_short.load(base::memory_order_relaxed) || spent < at_a_time)
+        if (spent < at_a_time)
             return;
-        rest(spent * (nothing_runs() ? idle_share : busy_share));
+        if (!eager && !memory_is_short.load(base::memory_order_relaxed))
+            rest(spent * (nothing_runs() ? idle_share : busy_share));
         slice_began_ = sys::thread_cpu_now();
     }
 

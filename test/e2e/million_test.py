@@ -16,6 +16,7 @@ SANITIZER = program.sanitizer(MILLION)
 GOROUTINES = 2_000 if SANITIZER == "thread" else 20_000
 THREADS = 200
 PHASES = ["create", "gather at the gate", "exchange", "sleep", "finish"]
+COLD_PHASES = [*PHASES[:2], "hibernate", "wake", *PHASES[2:]]
 MASK = (1 << 64) - 1
 GIB = 1 << 30
 
@@ -71,7 +72,8 @@ class Run(unittest.TestCase):
     def test_phases(self):
         for kind in ("goroutines", "threads", "small_threads"):
             phases = self.result[kind]["phases"]
-            self.assertEqual([p["name"] for p in phases], PHASES)
+            hibernated = kind == "goroutines" and self.hibernation_is_on()
+            self.assertEqual([p["name"] for p in phases], COLD_PHASES if hibernated else PHASES)
             self.assertTrue(all(p["seconds"] >= 0 and p["cpu_seconds"] >= 0 for p in phases))
             seconds = {p["name"]: p["seconds"] for p in phases}
             # The longest of so many random sleeps of up to a second.
@@ -88,6 +90,29 @@ class Run(unittest.TestCase):
         if SANITIZER is None:
             self.assertLess(run["memory"]["mappings"], 100)
             self.assertLess(run["memory"]["pages"] / GOROUTINES, 5_000)
+
+    def hibernation_is_on(self):
+        return self.result["goroutines"]["hibernated"]["off"] == ""
+
+    def test_goroutines_were_hibernated(self):
+        if not self.hibernation_is_on():
+            self.assertIn("No goroutines hibernated: ", self.done.stdout)
+            self.assertNotIn("hibernated, each", self.done.stdout)
+            self.skipTest(self.result["goroutines"]["hibernated"]["off"])
+        run = self.result["goroutines"]
+        cost = run["hibernated"]
+        self.assertGreaterEqual(cost["tasks"], GOROUTINES * 0.99)
+        self.assertGreater(run["stats"]["stack_hibernated"], 0)
+        if SANITIZER is None:
+            own = cost["memory"]["pages"] + cost["memory"]["page_tables"]
+            self.assertLess(own / GOROUTINES, 700)
+            self.assertLess(cost["memory"]["mappings"], 1_000)
+        for label in ("memory, each, hibernated", "time to hibernate all", "time to wake all hibernated"):
+            self.assertRegex(self.done.stdout, rf"(?m)^{label} +[\d-]")
+        self.assertIn("goroutines, hibernated", self.html)
+        self.assertIn("wake: ", self.html)
+        for kind in ("threads", "small_threads"):
+            self.assertEqual(self.result[kind]["hibernated"]["tasks"], 0)
 
     def test_small_costs(self):
         for kind in ("goroutines", "threads", "small_threads"):
@@ -108,7 +133,8 @@ class Run(unittest.TestCase):
             self.assertRegex(lines, rf"(?m)^{re.escape(label)} +\S")
         self.assertEqual(lines.count("every value arrived, once, at its partner"), 3)
         self.assertIn("Threads stop at ", lines)
-        self.assertLessEqual(max(len(l) for l in lines[: lines.index("\n\n", lines.index("created"))].splitlines()), 100)
+        table = lines[lines.index("\n\n") : lines.index("\n\n", lines.index("created"))]  # below the machine's names
+        self.assertLessEqual(max(len(l) for l in table.splitlines()), 100)
 
     def test_progress_without_a_terminal_has_no_control_characters(self):
         self.assertIn("goroutines: create ...\n", self.done.stderr)
@@ -134,6 +160,7 @@ class Options(unittest.TestCase):
         return done.stderr
 
     def test_bad_numbers(self):
+        self.assertIn("--memory", self.refused("--memory=much"))
         for option in ("--goroutines", "--threads", "--procs"):
             for value in ("-1", "abc", "", "1.5", "12x", "100000000000", "99999999999999999999"):
                 with self.subTest(option=option, value=value):
@@ -155,7 +182,7 @@ class Options(unittest.TestCase):
     def test_help(self):
         done = program.run(MILLION, "--help")
         self.assertEqual(done.returncode, 0)
-        for option in ("--goroutines", "--threads", "--procs", "--json", "--html", "--no-progress"):
+        for option in ("--goroutines", "--threads", "--procs", "--memory", "--json", "--html", "--no-progress"):
             self.assertIn(option, done.stdout)
 
     def test_small_odd_counts_and_no_threads(self):
@@ -174,6 +201,11 @@ class Limits(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertRegex(done.stderr, r"[\d,]+ goroutines instead of 1,000,000: the limit of the address space \(ulimit -v\)")
         self.assertRegex(done.stdout, r"of 1,000,000 goroutines \(.*\): the limit of the address space")
+
+    def test_little_memory(self):
+        done = program.run(MILLION, "--goroutines=100000000", "--threads=0", "--memory=80M", "--no-progress")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"[\d,]+ goroutines instead of 100,000,000: --memory leaves [^,]+, [^,]+ in reserve, and a (hibernated )?goroutine takes about")
 
     def test_hardly_any_address_space(self):
         done = program.run(MILLION, "--threads=0", "--no-progress", before=("prlimit", f"--as={GIB // 16}"))

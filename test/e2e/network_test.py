@@ -293,10 +293,13 @@ class Idle(unittest.TestCase):
         if "descriptors, and ulimit" in done.stderr:
             self.skipTest(done.stderr)
         self.assertEqual(done.returncode, 0, done.stderr)
-        found = re.fullmatch(rf"{count} idle connections, (\d+) bytes each\nclosed\n", done.stdout)
-        self.assertIsNotNone(found, done.stdout)
+        found = re.fullmatch(rf"{count} idle connections, (\d+) bytes each\n"
+                             r"(?:hibernated: (\d+) bytes each|not hibernated: .+)\nclosed\n", done.stdout)
+        self.assertTrue(found, done.stdout)
         if not SLOW:
             self.assertLessEqual(int(found[1]), 5 * 1024)  # both ends: pages of stacks, control blocks, descriptors
+        if found[2] and not SLOW:
+            self.assertLess(int(found[2]), int(found[1]) - 3_500)  # a page of stack has gone
 
     def test_bad_arguments(self):
         self.assertEqual(program.run(IDLE, "none").returncode, 2)

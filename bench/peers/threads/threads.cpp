@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <latch>
 #include <mutex>
@@ -25,6 +26,7 @@
 namespace {
 
 constexpr std::uint64_t many = 10'000;
+constexpr std::size_t kib = 1024;
 
 /// The process's threads, those to come included, may run on `procs` CPUs only.
 void confine(int procs)
@@ -235,6 +237,48 @@ bench::result parked(const bench::settings&)
             .note = "10,000 threads instead of 1,000,000"};
 }
 
+/// Writes to each page of the next `Bytes` of the stack.
+template <std::size_t Bytes>
+__attribute__((noinline)) void touch()
+{
+    if constexpr (Bytes != 0) {
+        std::array<std::byte, Bytes> frame;
+        for (std::size_t i = 0; i < frame.size(); i += 1024)
+            *static_cast<volatile std::byte*>(&frame[i]) = std::byte{1};
+    }
+}
+
+/// Threads that have used `Bytes` of their stacks. They keep them: hibernated_bytes_per_op is the same figure, to stand
+/// beside weft's.
+template <std::uint64_t Count, std::size_t Bytes>
+bench::result parked_after_depth(const bench::settings&)
+{
+    std::latch gate(1);
+    std::latch arrived(Count);
+    std::vector<std::thread> threads;
+    threads.reserve(Count);
+    const auto kernel_stacks = [] { return bench::proc_bytes("/proc/meminfo", "KernelStack"); };
+    const double kernel_before = kernel_stacks();
+    const bench::memory before;
+    for (std::uint64_t i = 0; i < Count; ++i)
+        threads.emplace_back(
+            [&]
+            {
+                touch<Bytes>();
+                arrived.count_down();
+                gate.wait();
+            });
+    arrived.wait();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the last ones are between their count and the gate
+    const double own = bench::memory().own_taken_since(before);
+    const double each = (own + kernel_stacks() - kernel_before) / double{Count};
+    gate.count_down();
+    join_all(threads);
+    return {.ops = Count,
+            .metrics = {{"hot_bytes_per_op", each}, {"hibernated_bytes_per_op", each}},
+            .note = std::to_string(Count) + " threads; the kernel's stacks are in it"};
+}
+
 /// Threads until the kernel refuses one.
 bench::result most_threads(const bench::settings&)
 {
@@ -269,6 +313,11 @@ constexpr bench::named_case cases[] = {
     {"mutex/contended", mutex_contended},
     {"mutex/uncontended", mutex_uncontended},
     {"parked/million", parked},
+    {"hibernation/depth_0", parked_after_depth<many, 0>},
+    {"hibernation/depth_4k", parked_after_depth<many, 4 * kib>},
+    {"hibernation/depth_8k", parked_after_depth<many, 8 * kib>},
+    {"hibernation/depth_32k", parked_after_depth<many, 32 * kib>},
+    {"hibernation/depth_128k", parked_after_depth<5'000, 128 * kib>},
     {"threads/most", most_threads},
 };
 
