@@ -5,32 +5,35 @@ suites_all=(release tsan asan release-clang lto)
 
 # What each suite builds and runs, so that all of them are over in 50 minutes on two cores. The release suite is whole.
 # The others leave to it the extremes of the number of Ps, what kernels lack, the end-to-end tests and the installed
-# library; and, but for ASan, the models. Beyond that:
+# library; and, but for ASan, the models, which have a machine of their own. Beyond that:
 #
-#   lto      unit and conformance tests only: each program that is linked compiles all of the core once more
-#   aarch64  4 Ps alone, and no forced migration: under the emulator a run takes minutes
+#   release-clang  no storms and no edges: a compiler's mistakes show in the unit tests too
+#   lto            unit and conformance tests only: each program that is linked compiles all of the core once more
+#   aarch64        as with Clang, and 4 Ps alone, and no forced migration: under the emulator a run takes minutes
 
 # suite_targets PRESET: none: everything.
 suite_targets() {
     case $1 in
         release) ;;
+        tsan) echo weft_tests ;;
         asan) echo weft_tests weft_model ;;
+        release-clang | aarch64) echo weft_unit weft_conform weft_crash weft_fault ;;
         lto) echo weft_unit weft_conform ;;
-        *) echo weft_tests ;;
     esac
 }
 
 # suite_arguments PRESET: ctest's, a line each.
 suite_arguments() {
-    local leave_out='-procs-(1|16)$|^unit-no'
+    local leave_out='-procs-(1|16)$|^unit-no' labels
     case $1 in
         release) return ;;
-        asan) ;;
-        lto) printf '%s\n' --label-regex '^(unit|conform)$' ;;
-        aarch64) leave_out+='|^model$|-procs-2$|-migrate$' ;;
-        *) leave_out+='|^model$' ;;
+        tsan) labels='unit|conform|tls|asio|stress-short|crash|fault' ;;
+        asan) labels='unit|conform|tls|asio|stress-short|crash|fault|model' ;;
+        release-clang | aarch64) labels='unit|conform|crash|fault' ;;
+        lto) labels='unit|conform' ;;
     esac
-    printf '%s\n' --label-exclude '^(e2e|build)$' --exclude-regex "$leave_out"
+    [[ $1 != aarch64 ]] || leave_out+='|-procs-2$|-migrate$'
+    printf '%s\n' --label-regex "^($labels)\$" --exclude-regex "$leave_out"
 }
 
 # fingerprint PRESET: what a passed suite depends on: sources, tools, its own compilers (`--all` installs more of them than
