@@ -7,8 +7,10 @@ if(WEFT_CORE_SOURCES MATCHES "\\.S(;|$)")
     enable_language(ASM)
 endif()
 
-# Its assembly names a function of the same file, which link-time optimisation would put elsewhere.
-set_source_files_properties("${PROJECT_SOURCE_DIR}/src/sys/context.cpp" PROPERTIES COMPILE_OPTIONS -fno-lto)
+# Its assembly names a function of the same file, which link-time optimisation would put elsewhere. (Headers that were
+# precompiled with other options do not fit.)
+set_source_files_properties("${PROJECT_SOURCE_DIR}/src/sys/context.cpp" PROPERTIES COMPILE_OPTIONS -fno-lto
+                                                                                   SKIP_PRECOMPILE_HEADERS ON)
 
 function(weft_add_core target kind)
     add_library(${target} ${kind} ${WEFT_CORE_SOURCES})
@@ -20,6 +22,9 @@ function(weft_add_core target kind)
     target_link_libraries(${target} PUBLIC Threads::Threads)
     weft_warnings(${target})
     weft_stack_probes(${target})
+    if(WEFT_PRECOMPILE STREQUAL "all" OR kind STREQUAL "SHARED")
+        weft_precompile(${target})
+    endif()
 
     set_target_properties(
         ${target}

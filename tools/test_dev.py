@@ -1,6 +1,7 @@
 """Tests of ./dev: its arguments, how it counts and times steps, and what it says when it may not install packages."""
 
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -77,11 +78,33 @@ class Steps(unittest.TestCase):
         self.assertEqual(status, 0)
         self.assertTrue(output.endswith("\n18 passed, 2 failed\n"), output)
 
-    def test_the_fingerprint_stays_while_nothing_changes(self):
-        status, output = script("fingerprint; fingerprint")
-        self.assertEqual(status, 0)
-        first, second = output.split()
-        self.assertEqual(first, second)
+    def test_the_fingerprint_changes_with_its_own_compilers_alone(self):
+        status, output = script(
+            "prints() { fingerprint release; fingerprint release-clang; };"
+            "prints; prints; eval 'clang++-19() { echo another; }'; prints"
+        )
+        self.assertEqual(status, 0, output)
+        release, clang, release_again, clang_again, release_then, clang_then = output.split()
+        self.assertEqual(release, release_again)
+        self.assertEqual(clang, clang_again)
+        self.assertEqual(release, release_then)
+        self.assertNotEqual(clang, clang_then)
+
+    def test_each_suite_builds_what_it_runs(self):
+        programs = {"unit", "conform", "crash", "fault", "model", "tls", "asio", "stress-short"}
+        for preset in ("tsan", "asan", "release-clang", "lto", "aarch64"):
+            with self.subTest(preset=preset):
+                targets = {t.removeprefix("weft_") for t in script(f"suite_targets {preset}")[1].split()}
+                if "tests" in targets:
+                    targets = targets - {"tests"} | programs - {"model"}
+                arguments = script(f"suite_arguments {preset}")[1].splitlines()
+                self.assertEqual(arguments[::2], ["--label-regex", "--exclude-regex"])
+                labels, left_out = arguments[1::2]
+                runs = {p for p in programs if re.fullmatch(labels, p)}
+                self.assertEqual(runs, targets)
+                self.assertIsNone(re.search(left_out, "unit-procs-4"))
+                self.assertIsNotNone(re.search(left_out, "unit-procs-16"))
+        self.assertEqual(script("suite_targets release; suite_arguments release"), (0, ""))
 
 
 class Packages(unittest.TestCase):

@@ -9,11 +9,11 @@ need_for_preset() {
     esac
 }
 
-# configure PRESET: quiet unless it fails.
+# configure PRESET [cmake argument...]: quiet unless it fails.
 configure() {
     local log=build/$1.configure.log
     mkdir -p build
-    if ! cmake --preset "$1" >"$log" 2>&1; then
+    if ! cmake --preset "$@" >"$log" 2>&1; then
         cat "$log" >&2
         die "cmake --preset $1 failed"
     fi

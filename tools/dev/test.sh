@@ -3,42 +3,69 @@
 suites_all=(release tsan asan release-clang lto)
 [[ $(uname -m) == aarch64 ]] || suites_all+=(aarch64)
 
-# What `--all` leaves to the release suite, so that all of it and `./dev test` are over in 50 minutes on two cores: the
-# extremes of the number of Ps; what kernels lack; the longest end-to-end test; and, but for ASan, the models, which have
-# a machine of their own. Under the emulator 4 Ps alone: there a run takes minutes.
-suite_arguments() {
-    local leave_out='-procs-(1|16)$|^(unit|conform)-(no|hibernate)|^e2e-million$'
+# What each suite builds and runs, so that all of them are over in 50 minutes on two cores. The release suite is whole.
+# The others leave to it the extremes of the number of Ps, what kernels lack, the end-to-end tests and the installed
+# library; and, but for ASan, the models, which have a machine of their own. Beyond that:
+#
+#   release-clang  no storms and no edges: a compiler's mistakes show in the unit tests too
+#   lto            unit and conformance tests only: each program that is linked compiles all of the core once more
+#   aarch64        as with Clang, and 4 Ps alone, and no forced migration: under the emulator a run takes minutes
+
+# suite_targets PRESET: none: everything.
+suite_targets() {
     case $1 in
-        release) return ;;
-        asan) ;;
-        aarch64) leave_out+='|-procs-2$' ;;
-        *) leave_out+='|^model$' ;;
+        release) ;;
+        tsan) echo weft_tests ;;
+        asan) echo weft_tests weft_model ;;
+        release-clang | aarch64) echo weft_unit weft_conform weft_crash weft_fault ;;
+        lto) echo weft_unit weft_conform ;;
     esac
-    printf '%s\n' --exclude-regex "$leave_out"
 }
 
-# What a passed suite depends on: sources, tools, compilers, kernel.
+# suite_arguments PRESET: ctest's, a line each.
+suite_arguments() {
+    local leave_out='-procs-(1|16)$|^(unit|conform)-(no|hibernate)' labels
+    case $1 in
+        release) return ;;
+        tsan) labels='unit|conform|tls|asio|stress-short|crash|fault' ;;
+        asan) labels='unit|conform|tls|asio|stress-short|crash|fault|model' ;;
+        release-clang | aarch64) labels='unit|conform|crash|fault' ;;
+        lto) labels='unit|conform' ;;
+    esac
+    [[ $1 != aarch64 ]] || leave_out+='|-procs-2$|-migrate$'
+    printf '%s\n' --label-regex "^($labels)\$" --exclude-regex "$leave_out"
+}
+
+# fingerprint PRESET: what a passed suite depends on: sources, tools, its own compilers (`--all` installs more of them than
+# `./dev test` has seen), kernel.
 fingerprint() {
+    local tools=(cmake) tool
+    case $1 in
+        *clang*) tools+=(clang++-19) ;;
+        aarch64) tools+=(aarch64-linux-gnu-g++ qemu-aarch64) ;;
+        *) tools+=(g++) ;;
+    esac
     {
         find CMakeLists.txt CMakePresets.json cmake src include test examples bench tools dev \
             -type f -not -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
         uname -srm
-        local compiler
-        for compiler in g++ clang++-19 aarch64-linux-gnu-g++ cmake qemu-aarch64; do
-            "$compiler" --version 2>/dev/null || true
+        for tool in "${tools[@]}"; do
+            "$tool" --version 2>/dev/null || true
         done
     } | sha256sum | cut -c 1-20
 }
 
-# suite PRESET [ctest argument...]
+# suite PRESET TARGETS [ctest argument...]: TARGETS: words; none: everything.
 suite() {
-    local preset=$1
-    shift
-    build "$preset"
+    local preset=$1 targets
+    read -ra targets <<<"$2"
+    shift 2
+    build "$preset" "${targets[@]}"
     ctest --preset "$preset" -j "$jobs" "$@"
 }
 
-# run_suite PRESET STAMP [ctest argument...]: as a step; leaves the stamp (a file name; may be empty) when it passes.
+# run_suite PRESET STAMP TARGETS [ctest argument...]: as a step; leaves the stamp (a file name; may be empty) when it
+# passes.
 run_suite() {
     local preset=$1 stamp=$2 log=build/$1.test.log failed_before=$steps_failed
     shift 2
@@ -114,16 +141,18 @@ cmd_test() {
     local suites=(release)
     ((!all)) || suites=("${suites_all[@]}")
     [[ -z $only ]] || suites=("$only")
-    local print preset stamp
-    print=$(fingerprint)
+    local preset stamp targets=''
     for preset in "${suites[@]}"; do
-        stamp=build/stamps/$preset-$print
+        stamp=build/stamps/$preset-$(fingerprint "$preset")
         ((!partial)) || stamp=''
         if ((all && !fresh)) && [[ -n $stamp && -e $stamp ]]; then
             skip_step "$preset" "passed before with these sources, not run again"
         else
-            ((!all)) || mapfile -t arguments < <(suite_arguments "$preset")
-            run_suite "$preset" "$stamp" "${arguments[@]}"
+            if ((all)); then
+                targets=$(suite_targets "$preset")
+                mapfile -t arguments < <(suite_arguments "$preset")
+            fi
+            run_suite "$preset" "$stamp" "$targets" "${arguments[@]}"
         fi
     done
     report_steps
