@@ -162,6 +162,7 @@ void start(const options& opt)
     sys::init_barrier(debugging().nomembarrier);
     sys::init_guards(debugging().noguardmarker);
     init_hibernation({.off = opt.hibernate_after.count() == 0 && !debugging().hibernate,
+                      .depth_is_measured = debugging().stacks,
                       .no_userfault = debugging().nouserfault,
                       .no_memory_file = debugging().nomemoryfile,
                       .no_cold_spans = debugging().nocoldspans});

@@ -516,6 +516,8 @@ void init_hibernation(const hibernation_setup& setup) noexcept
     possible = false;
     if (setup.off) {
         refusal = "options::hibernate_after is 0";
+    } else if (setup.depth_is_measured) {
+        refusal = "WEFT_DEBUG=stacks measures how deep stacks are by their pages";
     } else if (!sys::has_membarrier()) {
         refusal = "membarrier(2) is refused here";
     } else if (sys::init_paging(setup.no_userfault, setup.no_memory_file) == sys::refill::none) {

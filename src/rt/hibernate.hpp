@@ -16,10 +16,11 @@ namespace weft::rt {
 
 /// What is chosen when the runtime starts.
 struct hibernation_setup {
-    bool off = false;             ///< options::hibernate_after is 0
-    bool no_userfault = false;    ///< as if the kernel refused it
-    bool no_memory_file = false;  ///< the same
-    bool no_cold_spans = false;   ///< markers only
+    bool off = false;                ///< options::hibernate_after is 0
+    bool depth_is_measured = false;  ///< WEFT_DEBUG=stacks: by the pages that a stack has
+    bool no_userfault = false;       ///< as if the kernel refused it
+    bool no_memory_file = false;     ///< the same
+    bool no_cold_spans = false;      ///< markers only
 };
 void init_hibernation(const hibernation_setup& setup) noexcept;
 /// Whether stacks can be hibernated; else hibernation_refusal() says why not.
