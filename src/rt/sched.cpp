@@ -65,11 +65,19 @@ WEFT_NOINLINE void give_stack_to(p& proc, g* item) noexcept
     sys::make_context(item->ctx, first_frame(top, item->stack_class), &goroutine_main);
 }
 
+/// Flags of a goroutine that can't be switched to as it is.
+constexpr std::uint8_t needs_stack = g::no_stack;
+
+/// What `next` lacks before it can be switched to.
+WEFT_ALWAYS_INLINE void prepare_run(m& self, g* next) noexcept
+{
+    if ((next->flags & needs_stack) != 0) [[unlikely]]
+        give_stack_to(*self.proc, next);
+}
+
 /// Makes `next` the running goroutine of `self`.
 WEFT_ALWAYS_INLINE void begin_run(m& self, g* next) noexcept
 {
-    if ((next->flags & g::no_stack) != 0)
-        give_stack_to(*self.proc, next);
     next->move_to(g_state::runnable, g_state::running);
     self.current = next;
 }
@@ -103,8 +111,8 @@ WEFT_NOINLINE m* switch_in_exception(m* self, sys::context* from, g* next) noexc
     return self;
 }
 
-/// Leaves `from` for `next` (null: g0). Returns when `from` is resumed, on whatever M that may be, with that M and
-/// inside its claim. Between switches an M has no exception state: whoever leaves takes its own along.
+/// Leaves `from` for `next` (null: g0), which is prepared. Returns when `from` is resumed, on whatever M that may be,
+/// with that M and inside its claim. Between switches an M has no exception state: whoever leaves takes its own along.
 WEFT_ALWAYS_INLINE m* switch_to(m* self, sys::context* from, g* next) noexcept
 {
     if (next != nullptr)
@@ -213,7 +221,7 @@ void set_locked(m& self, g* who) noexcept
     self.detour = static_cast<std::uint8_t>((self.detour & m::watched) | (who != nullptr ? m::has_locked : 0));
 }
 
-/// What `self` may run next by a direct switch; null: go through g0.
+/// What `self` may run next by a direct switch; null: go through g0. It may need a stack.
 WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
 {
     if (self.detour != 0) [[unlikely]]
@@ -223,6 +231,28 @@ WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
         push_next(*self.proc, next);
         return nullptr;
     }
+    return next;
+}
+
+/// The uncommon part of next_prepared(): a goroutine that is locked to its thread, or needs a stack.
+WEFT_NOINLINE g* prepare_slow(m& self, g* next) noexcept
+{
+    if ((next->flags & g::locked) != 0) {
+        push_next(*self.proc, next);
+        return nullptr;
+    }
+    prepare_run(self, next);
+    return next;
+}
+
+/// next_direct(), prepared.
+WEFT_ALWAYS_INLINE g* next_prepared(m& self) noexcept
+{
+    if (self.detour != 0) [[unlikely]]
+        return nullptr;
+    g* const next = pick(*self.proc);
+    if (next != nullptr && (next->flags & (g::locked | needs_stack)) != 0) [[unlikely]]
+        return prepare_slow(self, next);
     return next;
 }
 
@@ -260,6 +290,7 @@ void release_after_switch(m& self, const goroutine_end& end) noexcept
     const sys::context* to = &self.g0;
     self.current = nullptr;
     if (next != nullptr) {
+        prepare_run(self, next);
         begin_run(self, next);
         to = &next->ctx;
         sys::before_switch(nullptr, next->stack_top - stack_bytes(next->stack_class), stack_bytes(next->stack_class),
@@ -415,11 +446,6 @@ WEFT_ALWAYS_INLINE void ready_plain(g* item) noexcept
     }
 }
 
-__attribute__((cold, noinline)) void yield_explored(g* me) noexcept
-{
-    me->member->in->point(me, true);
-}
-
 /// push_next(), where one is queued already: somebody else may run one of the two.
 WEFT_NOINLINE void push_next_and_wake(p& proc, g* item) noexcept
 {
@@ -441,7 +467,7 @@ WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* a
 {
     begin_park(*self, me, commit, argument, why);
     self->proc->parks.add();
-    self = switch_to(self, &me->ctx, next_direct(*self));
+    self = switch_to(self, &me->ctx, next_prepared(*self));
     finish_switch(*self);
     leave(*self);
 }
@@ -455,6 +481,12 @@ WEFT_NOINLINE void leave_without_p(m* self, g* me, commit_fn commit, void* argum
     leave(*self);
 }
 
+/// A commit_fn for look_at_park(), which asks for one.
+bool nothing_to_commit(g*, void*) noexcept
+{
+    return true;
+}
+
 /// A commit_fn: the goroutine does not wait, it only needs another M.
 bool queue_for_all(g* parked, void*) noexcept
 {
@@ -462,6 +494,57 @@ bool queue_for_all(g* parked, void*) noexcept
     sched.global.push(parked);
     wake_if_needed();
     return true;
+}
+
+/// yield(), the common case alone: only others that have yielded or were readied, it is not the shared queues' turn,
+/// and nothing is special about either of the two. Null: nothing has been done.
+WEFT_ALWAYS_INLINE g* swap_with_next(m& self, g* me) noexcept
+{
+    p& proc = *self.proc;
+    if (self.detour != 0 || proc.has_next() || !proc.fresh.empty())
+        return nullptr;
+    const std::uint64_t tick = proc.tick.load(base::memory_order_relaxed) + 1;
+    if (tick % fairness_period == 0)
+        return nullptr;
+    const auto plain = [me](const g* next)
+    { return ((me->flags | next->flags) & (g::explored | g::locked | needs_stack)) == 0; };
+    g* const next = proc.ready.rotate_if(me, plain);
+    if (next != nullptr) [[likely]]
+        proc.tick.store(tick, base::memory_order_relaxed);
+    return next;
+}
+
+/// yield() in any other case, in the section of `self`, which ends.
+WEFT_NOINLINE void yield_slow(m* self, g* me) noexcept
+{
+    if ((me->flags & g::explored) != 0) {
+        leave(*self);
+        me->member->in->point(me, true);
+        return;
+    }
+    if (sched.stopping.load(base::memory_order_relaxed)) {
+        leave(*self);  // the exit handlers run on this goroutine, and nothing beside it
+        return;
+    }
+    me->move_to(g_state::running, g_state::runnable);
+    push_ready(*self->proc, me);
+    g* const next = next_prepared(*self);
+    if (next == me) {
+        me->move_to(g_state::runnable, g_state::running);
+    } else {
+        self = switch_to(self, &me->ctx, next);
+        finish_switch(*self);
+    }
+    leave(*self);
+}
+
+/// yield() without a P, outside of a section.
+WEFT_NOINLINE void yield_without_p(m* self, g* me) noexcept
+{
+    if ((me->flags & g::explored) != 0)
+        me->member->in->point(me, true);
+    else
+        leave_without_p(self, me, &queue_for_all, nullptr, wait_reason::none);
 }
 
 WEFT_NOINLINE void park_special(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
@@ -515,7 +598,8 @@ bool is_inner_function(const void* function) noexcept
 {
     const auto is = [function](auto* f) { return function == reinterpret_cast<const void*>(f); };
     return is(&park) || is(&park_inside) || is(&park_until) || is(&park_until_inside) || is(&park_special) ||
-           is(&switch_out) || is(&switch_in_exception) || is(&leave_without_p) || is(&yield) || is(&goroutine_main);
+           is(&park_published) || is(&switch_out) || is(&switch_in_exception) || is(&leave_without_p) || is(&yield) ||
+           is(&yield_slow) || is(&yield_without_p) || is(&goroutine_main);
 }
 
 void stop_here() noexcept
@@ -626,14 +710,12 @@ void hand_in(m* self, p* proc, g_list& woken) noexcept
 
 void ready_inside(m& self, g* item) noexcept
 {
-    item->move_to(g_state::waiting, g_state::runnable);
-    p& proc = *self.proc;
     // Alone in runnext it will run as soon as we park: no other M is woken for it. Should we not park, sysmon lets it
     // be stolen.
-    if (!proc.has_next()) [[likely]]
-        proc.runnext.store(item, base::memory_order_relaxed);
-    else
-        push_next_and_wake(proc, item);
+    if (!try_ready_inside(self, item)) [[unlikely]] {
+        item->move_to(g_state::waiting, g_state::runnable);
+        push_next_and_wake(*self.proc, item);
+    }
 }
 
 void schedule(m& self) noexcept
@@ -667,13 +749,17 @@ void schedule(m& self) noexcept
         }
         if (sched.stopping.load(base::memory_order_relaxed))
             stop_here();
+        prepare_run(self, next);
         switch_to(&self, &self.g0, next);
-        if (self.own.outside()) [[unlikely]]
+        if (self.own.outside()) [[unlikely]] {
             finish_outside(self);
-        else if ((self.detour & m::watched) != 0)
+            continue;
+        }
+        if ((self.detour & m::watched) != 0)
             finish_watched_switch(self);
         else
             finish_switch(self);
+        self.own.rest();
     }
 }
 
@@ -706,13 +792,14 @@ void switch_out(m& from, g* me, commit_fn commit, void* argument, wait_reason wh
     leave_for_next(&from, me, commit, argument, why);
 }
 
-void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+// Not inlined, for this_m_inline(): not by link-time optimisation either.
+WEFT_NOINLINE void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     if ((me->flags & g::special) != 0) [[unlikely]] {
         park_special((me->flags & g::a_thread) != 0 ? nullptr : begin_section(), me, commit, argument, why);
         return;
     }
-    m* const self = this_m();
+    m* const self = this_m_inline();
     if (enter_to_leave(*self)) [[likely]]
         leave_for_next(self, me, commit, argument, why);
     else
@@ -726,6 +813,20 @@ void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason w
         return;
     }
     leave_for_next(self, me, commit, argument, why);
+}
+
+void park_published(m* self, g* me, wait_reason why) noexcept
+{
+    if (self->detour != 0) [[unlikely]] {
+        leave_for_next(self, me, &nothing_to_commit, nullptr, why);
+        return;
+    }
+    me->why.store(why, base::memory_order_relaxed);
+    me->move_to(g_state::running, g_state::waiting);
+    self->proc->parks.add();
+    self = switch_to(self, &me->ctx, next_prepared(*self));
+    finish_switch(*self);
+    leave(*self);
 }
 
 bool park_until(deadline_wait& wait, wait_reason why) noexcept
@@ -798,6 +899,10 @@ void ready_by_ending(g* item) noexcept
 
 void ready(g_list& items) noexcept
 {
+    if (items.size() == 1) {
+        ready(items.pop_front());
+        return;
+    }
     g_list queued;
     while (g* const item = items.pop_front()) {
         if ((item->flags & g::special) != 0) {
@@ -825,41 +930,27 @@ void ready(g_list& items) noexcept
     }
 }
 
-void yield() noexcept
+// Not inlined, for this_m_inline(): not by link-time optimisation either.
+WEFT_NOINLINE void yield() noexcept
 {
-    m* self = this_m();
-    if (self == nullptr) {
+    m* self = this_m_inline();
+    if (self == nullptr) [[unlikely]] {
         sys::yield_thread();
         return;
     }
     g* const me = self->current;
-    if ((me->flags & g::explored) != 0) [[unlikely]]
-        return yield_explored(me);
     if (!enter_to_leave(*self)) [[unlikely]] {
-        leave_without_p(self, me, &queue_for_all, nullptr, wait_reason::none);
+        yield_without_p(self, me);
         return;
     }
-    p& proc = *self->proc;
+    g* const next = swap_with_next(*self, me);
+    if (next == nullptr) [[unlikely]] {
+        yield_slow(self, me);
+        return;
+    }
     me->move_to(g_state::running, g_state::runnable);
-    g* next;
-    // The common case at once: only others that have yielded or were readied, and it is not the shared queues' turn.
-    if (!proc.ready.empty() && proc.fresh.empty() && !proc.has_next() && self->detour == 0 &&
-        (proc.tick.load(base::memory_order_relaxed) + 1) % fairness_period != 0 &&
-        (proc.ready.front()->flags & g::locked) == 0) [[likely]] {
-        (void)proc.next_tick();
-        next = proc.ready.rotate(me);
-    } else if (sched.stopping.load(base::memory_order_relaxed)) {
-        next = me;  // the exit handlers run on this goroutine, and nothing beside it
-    } else {
-        push_ready(proc, me);
-        next = next_direct(*self);
-    }
-    if (next == me) {
-        me->move_to(g_state::runnable, g_state::running);
-    } else {
-        self = switch_to(self, &me->ctx, next);
-        finish_switch(*self);
-    }
+    self = switch_to(self, &me->ctx, next);
+    finish_switch(*self);
     leave(*self);
 }
 
