@@ -38,15 +38,15 @@ template <direction Way>
         return c.recv_now(slot, woken);
 }
 template <direction Way>
-[[nodiscard]] WEFT_ALWAYS_INLINE bool at_once(core& c, void* slot) noexcept
+[[nodiscard]] WEFT_ALWAYS_INLINE core::word_end attempt_word(core& c, void* slot, rt::g*& woken) noexcept
 {
     if constexpr (Way == direction::send)
-        return c.put_at_once(slot);
+        return c.send_word(slot, woken);
     else
-        return c.get_at_once(slot);
+        return c.recv_word(slot, woken);
 }
 template <direction Way>
-void enqueue(core& c, node& n) noexcept
+WEFT_ALWAYS_INLINE void enqueue(core& c, node& n) noexcept
 {
     if constexpr (Way == direction::send)
         c.wait_to_send(n);
@@ -77,7 +77,7 @@ constexpr rt::wait_reason reason = Way == direction::send ? rt::wait_reason::cha
     return false;
 }
 
-/// run(), when there is more to do than to touch the buffer. With the channel locked.
+/// run(), with the channel locked.
 template <direction Way>
 WEFT_NOINLINE bool run_locked(core& c, void* slot, rt::m* self)
 {
@@ -106,28 +106,101 @@ WEFT_NOINLINE bool run_locked(core& c, void* slot, rt::m* self)
     return me.ok;
 }
 
-/// run() where the lock is not biased to the caller's M.
+/// run() where its own ways will not do.
 template <direction Way>
-WEFT_NOINLINE bool run_slow(core& c, void* slot, rt::m* self)
+WEFT_NOINLINE bool run_any(core& c, void* slot)
 {
+    rt::explore_point();
+    rt::m* const self = rt::this_m();  // perhaps another one now
     if (self == nullptr)
         (void)rt::current();  // may throw: before anything is locked
-    c.lock.lock_slow(self);
+    c.lock.lock(self);
     return run_locked<Way>(c, slot, self);
 }
 
+/// The same out of a section, begun or not.
+template <direction Way>
+WEFT_NOINLINE bool run_outside(core& c, void* slot, rt::m* self)
+{
+    rt::leave(*self);
+    return run_any<Way>(c, slot);
+}
+
+// From here on the section of `self` has the channel locked (biased_lock::held_by_section_of()).
+
+/// Waits. The switch to the next goroutine ends the section, and with it the lock.
+template <direction Way>
+WEFT_NOINLINE bool wait_inside(core& c, void* slot, rt::m* self) noexcept
+{
+    wait me;
+    me.who = self->current;
+    me.alone = true;
+    node in;
+    in.of = &me;
+    in.slot = slot;
+    in.index = 0;
+    enqueue<Way>(c, in);
+    rt::park_published(self, me.who, reason<Way>);
+    return me.ok;
+}
+
+/// What readies `woken` when something else is to run next already, or it is special.
+WEFT_NOINLINE bool done_with(rt::m* self, rt::g* woken) noexcept
+{
+    rt::leave(*self);
+    ready_one(self, woken);
+    return true;
+}
+
+/// run() for what it does not do itself.
+template <direction Way>
+WEFT_NOINLINE bool run_inside(core& c, void* slot, rt::m* self)
+{
+    if (c.by == transport::function)  // an element's own code does not run in a section
+        return run_outside<Way>(c, slot, self);
+    rt::g* woken = nullptr;
+    const outcome o = attempt<Way>(c, slot, woken);
+    if (o == outcome::blocked) {
+        if ((self->current->flags & rt::g::special) != 0) [[unlikely]]
+            return run_outside<Way>(c, slot, self);
+        return wait_inside<Way>(c, slot, self);
+    }
+    if (woken != nullptr)
+        return done_with(self, woken);
+    rt::leave(*self);
+    return o == outcome::done;
+}
+
 /// Waits for as long as it takes. False: the channel is closed.
+///
+/// What it does itself needs no call but the last one of all, and so no stack: words, on a channel whose lock is biased
+/// to the M. The section is the lock.
 template <direction Way>
 WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
 {
-    rt::explore_point();
     rt::m* const self = rt::this_m_inline();
-    if (!c.lock.try_lock_biased(self)) [[unlikely]]
-        return run_slow<Way>(c, slot, self);
-    if (!at_once<Way>(c, slot)) [[unlikely]]
-        return run_locked<Way>(c, slot, self);
-    c.lock.unlock_biased();
-    return true;
+    if (self == nullptr) [[unlikely]]
+        return run_any<Way>(c, slot);
+    if (!self->own.try_enter_simply() || !c.lock.held_by_section_of(*self)) [[unlikely]]
+        return run_outside<Way>(c, slot, self);
+    if (!c.of_words()) [[unlikely]]
+        return run_inside<Way>(c, slot, self);
+    rt::g* woken;
+    switch (attempt_word<Way>(c, slot, woken)) {
+        case core::word_end::handed:
+            if (!rt::try_ready_inside(*self, woken)) [[unlikely]]
+                return done_with(self, woken);
+            [[fallthrough]];
+        case core::word_end::done:
+            rt::leave(*self);
+            return true;
+        case core::word_end::blocked:
+            if ((self->current->flags & rt::g::special) == 0) [[likely]]
+                return wait_inside<Way>(c, slot, self);
+            [[fallthrough]];
+        default:
+            return run_inside<Way>(c, slot, self);
+    }
 }
 
 template <direction Way>

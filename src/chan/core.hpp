@@ -94,6 +94,13 @@ public:
         (n.next == nullptr ? last_ : n.next->previous) = n.previous;
         n.queued.store(false, base::memory_order_release);
     }
+    /// Takes the first out, which has a wait of its own. Precondition: not empty.
+    WEFT_ALWAYS_INLINE void drop_front() noexcept
+    {
+        node* const second = first_->next;
+        first_ = second;
+        (second == nullptr ? last_ : second->previous) = nullptr;
+    }
     /// The first that could be won; null without one. The others before it are out of the queue.
     [[nodiscard]] node* take() noexcept
     {
@@ -157,23 +164,57 @@ struct core : detail::chan_shared {
 
     // Under the lock. `woken`: whom the caller has to ready after the unlock.
 
-    /// Sends into the buffer when that is all there is to do. False: nothing has been done.
-    [[nodiscard]] WEFT_ALWAYS_INLINE bool put_at_once(void* value) noexcept
+    // For words, four or eight bytes, what needs no call:
+
+    enum class word_end : std::uint8_t {
+        done,
+        handed,   ///< done, and `woken` is to be readied
+        blocked,  ///< the caller has to wait
+        other,    ///< nothing has been done: closed, or met somebody whom others may win
+    };
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool of_words() const noexcept { return by <= transport::four_bytes; }
+    [[nodiscard]] WEFT_ALWAYS_INLINE word_end send_word(void* value, rt::g*& woken) noexcept
     {
+        if (const node* const first = receivers.front(); first != nullptr) {
+            if (!first->of->alone) [[unlikely]]
+                return word_end::other;
+            receivers.drop_front();
+            copy_word(first->slot, value);
+            if (capacity == 0 && receivers.empty())
+                ready.lose(readiness::can_send);
+            woken = finish(*first, true);
+            return word_end::handed;
+        }
         const std::uint32_t n = count.load(base::memory_order_relaxed);
-        if (n >= room || !receivers.empty() || by == transport::function)
-            return false;
-        put(value, n);
-        return true;
+        if (n >= room) [[unlikely]]
+            return is_closed() ? word_end::other : word_end::blocked;
+        copy_word(tail, value);
+        step(tail);
+        added(n);
+        return word_end::done;
     }
-    /// Receives from the buffer when that is all there is to do.
-    [[nodiscard]] WEFT_ALWAYS_INLINE bool get_at_once(void* to) noexcept
+    [[nodiscard]] WEFT_ALWAYS_INLINE word_end recv_word(void* to, rt::g*& woken) noexcept
     {
         const std::uint32_t n = count.load(base::memory_order_relaxed);
-        if (n == 0 || !senders.empty() || by == transport::function)
-            return false;
-        get(to, n);
-        return true;
+        const node* const first = senders.front();
+        if (n != 0) {
+            if (first != nullptr) [[unlikely]]
+                return word_end::other;
+            copy_word(to, head);
+            step(head);
+            removed(n);
+            return word_end::done;
+        }
+        if (first == nullptr)
+            return is_closed() ? word_end::other : word_end::blocked;
+        if (!first->of->alone) [[unlikely]]
+            return word_end::other;
+        senders.drop_front();
+        copy_word(to, first->slot);
+        if (senders.empty())
+            ready.lose(readiness::can_recv);
+        woken = finish(*first, true);
+        return word_end::handed;
     }
 
     /// Sends from `value` if that needs no waiting.
@@ -183,9 +224,8 @@ struct core : detail::chan_shared {
             return outcome::closed;
         if (!receivers.empty()) {
             if (node* const n = receivers.take()) {
-                transfer(n->slot, value);
+                hand_to(*n, value);
                 woken = finish(*n, true);
-                ready.set(!senders.empty(), capacity != 0 || !receivers.empty());
                 return outcome::done;
             }
             publish();
@@ -211,9 +251,8 @@ struct core : detail::chan_shared {
         }
         if (!senders.empty()) {
             if (node* const w = senders.take()) {
-                transfer(to, w->slot);
+                hand_from(*w, to);
                 woken = finish(*w, true);
-                ready.set(!senders.empty(), !receivers.empty());
                 return outcome::done;
             }
             publish();
@@ -223,15 +262,32 @@ struct core : detail::chan_shared {
 
     // Precondition of these: send_now(), or recv_now(), has said blocked. Both queues have somebody only when one
     // select both sends and receives.
-    void wait_to_send(node& n) noexcept
+    WEFT_ALWAYS_INLINE void wait_to_send(node& n) noexcept
     {
+        if (capacity == 0 && senders.empty())
+            ready.gain(readiness::can_recv);
         senders.push_back(n);
-        ready.set(true, !receivers.empty());
     }
-    void wait_to_recv(node& n) noexcept
+    WEFT_ALWAYS_INLINE void wait_to_recv(node& n) noexcept
     {
+        if (capacity == 0 && receivers.empty())
+            ready.gain(readiness::can_send);
         receivers.push_back(n);
-        ready.set(!senders.empty(), true);
+    }
+
+    // Precondition of these: the other side's waiter has been won and is out of its queue. In a channel with a buffer
+    // the readiness stays: who waits to receive finds it empty, and who waits to send is served from there.
+    WEFT_ALWAYS_INLINE void hand_to(const node& receiver, void* value) noexcept
+    {
+        transfer(receiver.slot, value);
+        if (capacity == 0 && receivers.empty())
+            ready.lose(readiness::can_send);
+    }
+    WEFT_ALWAYS_INLINE void hand_from(const node& sender, void* to) noexcept
+    {
+        transfer(to, sender.slot);
+        if (senders.empty())
+            ready.lose(readiness::can_recv);
     }
     /// Takes `n` out if it is still in.
     void dequeue(queue& from, node& n) noexcept
@@ -301,6 +357,14 @@ private:
                 break;
         }
     }
+    /// transfer() for words.
+    WEFT_ALWAYS_INLINE void copy_word(void* to, const void* from) const noexcept
+    {
+        if (by == transport::eight_bytes) [[likely]]
+            std::memcpy(to, from, sizeof(std::uint64_t));
+        else
+            std::memcpy(to, from, sizeof(std::uint32_t));
+    }
     WEFT_ALWAYS_INLINE void step(std::byte*& place) const noexcept
     {
         std::byte* const next = place + size;
@@ -311,9 +375,19 @@ private:
     {
         transfer(tail, value);
         step(tail);
+        added(n);
+    }
+    WEFT_ALWAYS_INLINE void added(std::uint32_t n) noexcept
+    {
         count.store(n + 1, base::memory_order_relaxed);
         if (n == 0 || n + 1 == capacity)
             ready.set(true, n + 1 != capacity);
+    }
+    WEFT_ALWAYS_INLINE void removed(std::uint32_t n) noexcept
+    {
+        count.store(n - 1, base::memory_order_relaxed);
+        if (n == 1 || n == capacity)
+            ready.set(n != 1 || is_closed(), true);
     }
     /// `n` elements are in the ring, and n > 0.
     WEFT_ALWAYS_INLINE void get(void* to, std::uint32_t n) noexcept
@@ -322,9 +396,7 @@ private:
         if (by == transport::function && kind->destroy != nullptr)  // a box's pointer has no life of its own
             kind->destroy(head);
         step(head);
-        count.store(n - 1, base::memory_order_relaxed);
-        if (n == 1 || n == capacity)
-            ready.set(n != 1 || is_closed(), true);
+        removed(n);
     }
 };
 

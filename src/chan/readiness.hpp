@@ -4,9 +4,10 @@
 //   bit 1   a send would not wait (or would throw: closed)
 //   2..31   how often one of the bits has changed, modulo 2^30
 //
-// Written under the channel's lock. Who sees a bit clear has seen a moment at which it was; who finds no more changes
+// Written under the channel's lock. Who sees a bit clear has seen a moment at which it was; who finds the same word
 // later knows that it was clear all the time. By that select decides for its default case without a lock: it reads all
-// words twice, and no change means that none was ready at the moment between the two rounds.
+// words twice, and no change means that none was ready at the moment between the two rounds. A word only grows, so it
+// need only keep their sum.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,6 @@ public:
     explicit readiness(bool has_room) noexcept : word_(has_room ? can_send : 0U) {}
 
     [[nodiscard]] std::uint32_t read() const noexcept { return word_.load(base::memory_order_acquire); }
-    [[nodiscard]] static std::uint32_t changes(std::uint32_t word) noexcept { return word / (both + 1); }
     /// Under the lock.
     WEFT_ALWAYS_INLINE void set(bool recv, bool send) noexcept
     {
@@ -33,8 +33,17 @@ public:
         if ((was & both) != now)
             word_.store((was | both) + 1 + now, base::memory_order_release);
     }
+    /// Under the lock, of one bit alone: it was clear.
+    WEFT_ALWAYS_INLINE void gain(std::uint32_t bit) noexcept { step(both + 1 + bit); }
+    /// It was set.
+    WEFT_ALWAYS_INLINE void lose(std::uint32_t bit) noexcept { step(both + 1 - bit); }
 
 private:
+    WEFT_ALWAYS_INLINE void step(std::uint32_t by) noexcept
+    {
+        word_.store(word_.load(base::memory_order_relaxed) + by, base::memory_order_release);
+    }
+
     static constexpr std::uint32_t both = can_recv | can_send;
     base::atomic<std::uint32_t> word_;
 };

@@ -51,6 +51,55 @@ static_assert(static_cast<std::uint32_t>(select_case::kind::recv) == readiness::
 /// Nothing was chosen yet.
 constexpr std::size_t none = static_cast<std::size_t>(-3);
 
+/// How many bits are set. std::popcount() is a call where the processors that we compile for may lack the instruction;
+/// this is Hacker's Delight, 5-1 (Warren, 2012).
+[[nodiscard]] WEFT_ALWAYS_INLINE std::uint32_t count_bits(std::uint64_t x) noexcept
+{
+    x -= (x >> 1U) & 0x5555'5555'5555'5555U;
+    x = (x & 0x3333'3333'3333'3333U) + ((x >> 2U) & 0x3333'3333'3333'3333U);
+    x = (x + (x >> 4U)) & 0x0f0f'0f0f'0f0f'0f0fU;
+    return static_cast<std::uint32_t>((x * 0x0101'0101'0101'0101U) >> 56U);
+}
+/// The position of the bit before which `skip` bits are set. Which one that is can't be predicted, so the first few
+/// steps are no branches.
+[[nodiscard]] WEFT_ALWAYS_INLINE std::size_t nth_bit(std::uint64_t bits, std::uint32_t skip) noexcept
+{
+    constexpr std::uint32_t without_branch = 3;
+    for (std::uint32_t i = 0; i < without_branch; ++i)
+        bits &= bits - static_cast<std::uint64_t>(i < skip);
+    for (; skip > without_branch; --skip)
+        bits &= bits - 1;
+    return static_cast<std::size_t>(std::countr_zero(bits));
+}
+
+/// What is to be seen of all the cases, at most 64, without a lock.
+struct outlook {
+    std::uint64_t ready = 0;  ///< a bit for each case that looks ready
+    std::uint64_t words = 0;  ///< the sum of the readiness words
+
+    WEFT_ALWAYS_INLINE explicit outlook(cases_view cases) noexcept
+    {
+        for (std::size_t i = cases.size(); i > 0;) {
+            const select_case& sc = cases[--i];
+            ready += ready;
+            if (sc.c == nullptr) [[unlikely]]
+                continue;
+            const std::uint32_t word = core::of(sc.c).ready.read();
+            words += word;
+            ready |= static_cast<std::uint64_t>((word & bit_of(sc)) != 0);
+        }
+    }
+    /// Whether no bit of any word has changed since: words only grow, so their sum is as good as all of them.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool still(cases_view cases) const noexcept
+    {
+        std::uint64_t now = 0;
+        for (const select_case& sc : cases)
+            if (sc.c != nullptr) [[likely]]
+                now += core::of(sc.c).ready.read();
+        return now == words;
+    }
+};
+
 /// Steps 1 and 2, for up to 64 cases.
 class attempts {
 public:
@@ -61,53 +110,23 @@ public:
     std::size_t run(bool has_default) noexcept
     {
         for (;;) {
-            look();
-            const bool none_ready = ready_ == 0;
-            while (ready_ != 0)
-                if (const std::size_t won = try_one(); won != none)
+            const outlook seen(cases_);
+            for (std::uint64_t ready = seen.ready; ready != 0;)
+                if (const std::size_t won = try_one(ready); won != none)
                     return won;
-            if (none_ready) {
+            if (seen.ready == 0) {
                 if (!has_default)
                     return none;
-                if (unchanged())
+                if (seen.still(cases_))
                     return detail::select_default;
             }
         }
     }
 
-private:
-    WEFT_ALWAYS_INLINE void look() noexcept
-    {
-        ready_ = 0;
-        changes_ = 0;
-        for (std::size_t i = 0; i < cases_.size(); ++i) {
-            const select_case& sc = cases_[i];
-            if (sc.c == nullptr) [[unlikely]]
-                continue;
-            const std::uint32_t word = core::of(sc.c).ready.read();
-            changes_ += readiness::changes(word);
-            ready_ |= static_cast<std::uint64_t>((word & bit_of(sc)) != 0) << i;
-        }
-    }
-    /// Whether no bit of any word has changed since: the numbers only grow, so their sum is as good as all of them.
-    [[nodiscard]] WEFT_ALWAYS_INLINE bool unchanged() const noexcept
-    {
-        std::uint32_t now = 0;
-        for (const select_case& sc : cases_)
-            if (sc.c != nullptr) [[likely]]
-                now += readiness::changes(core::of(sc.c).ready.read());
-        return now == changes_;
-    }
-    /// Tries one of the ready cases, each with the same chance, and strikes it off.
-    std::size_t try_one() noexcept
+    /// Carries out the case at `i`, if nobody was faster.
+    std::size_t try_case(std::size_t i) noexcept
     {
         rt::m* const self = rt::this_m();
-        std::uint64_t left = ready_;
-        if ((left & (left - 1)) != 0)
-            for (auto skip = rt::random_below(self, static_cast<std::uint32_t>(std::popcount(left))); skip > 0; --skip)
-                left &= left - 1;
-        const auto i = static_cast<std::size_t>(std::countr_zero(left));
-        ready_ &= ~(std::uint64_t{1} << i);
         select_case& sc = cases_[i];
         core& c = core::of(sc.c);
         c.lock.lock(self);
@@ -122,9 +141,17 @@ private:
         return i;
     }
 
+private:
+    /// Tries one of the `ready` cases, each with the same chance, and strikes it off.
+    std::size_t try_one(std::uint64_t& ready) noexcept
+    {
+        const bool several = (ready & (ready - 1)) != 0;
+        const std::size_t i = nth_bit(ready, several ? rt::random_below(rt::this_m(), count_bits(ready)) : 0);
+        ready &= ~(std::uint64_t{1} << i);
+        return try_case(i);
+    }
+
     cases_view cases_;
-    std::uint64_t ready_ = 0;  ///< a bit for each case that looked ready and was not tried since
-    std::uint32_t changes_ = 0;
 };
 
 /// Steps 3 to 5, with room for `Most` cases.
@@ -146,21 +173,18 @@ public:
     {
         sort_by_address();
         (void)rt::current();  // may throw on a plain thread: before anything is locked
-        rt::m* const self = rt::begin_section();
-        lock_all(self);
-        rt::g* woken = nullptr;
-        if (const std::size_t won = try_locked(self, woken); won != none) {
-            unlock_all();
-            rt::end_section(self);
-            if (woken != nullptr)
-                ready_one(self, woken);
-            return won;
-        }
-        if (!may_wait) {
-            unlock_all();
-            rt::end_section(self);
-            return none;
-        }
+        rt::m* const self = rt::this_m();
+        do {
+            lock_all(self);
+            rt::g* woken = nullptr;
+            const std::size_t won = try_locked(self, woken);
+            if (won != none || !may_wait) {
+                unlock_all();
+                if (woken != nullptr)
+                    ready_one(self, woken);
+                return won;
+            }
+        } while (!enter_locked(self));
         who = self != nullptr ? self->current : rt::current();
         for (std::size_t i = 0; i < used_; ++i)
             enqueue(order_[i]);
@@ -258,6 +282,16 @@ private:
                 c->lock.unlock();
         }
     }
+    /// With all locked, before the wait: begins the section. False: nothing is locked any more, try again.
+    [[nodiscard]] bool enter_locked(rt::m* self) noexcept
+    {
+        if (self == nullptr || self->own.try_enter()) [[likely]]
+            return true;
+        unlock_all();  // the M may be stopped for good now
+        rt::enter_slow(*self);
+        rt::leave(*self);
+        return false;
+    }
     /// Step 3.
     std::size_t try_locked(rt::m* self, rt::g*& woken) noexcept
     {
@@ -314,14 +348,15 @@ private:
 
 namespace detail {
 
-std::size_t select_run(std::span<select_case> cases, std::chrono::nanoseconds deadline, bool has_default)
+namespace {
+
+using cases_view = std::span<select_case>;
+
+/// Steps 3 to 5, after the others.
+WEFT_NOINLINE std::size_t select_slow(cases_view cases, std::chrono::nanoseconds deadline, bool has_default)
 {
-    explore_point();
     using chans::selection;
     const bool few = cases.size() <= chans::attempts::most;
-    if (few) [[likely]]
-        if (const std::size_t won = chans::attempts(cases).run(has_default); won != chans::none)
-            return won;
     const bool late = deadline != no_deadline && deadline <= clock::now().time_since_epoch();
     const bool may_wait = !has_default && !late;
     std::size_t won = chans::none;
@@ -336,6 +371,88 @@ std::size_t select_run(std::span<select_case> cases, std::chrono::nanoseconds de
     if (won != chans::none)
         return won;
     return has_default ? select_default : select_timeout;
+}
+
+/// select_run() in any case.
+WEFT_NOINLINE std::size_t select_any(cases_view cases, std::chrono::nanoseconds deadline, bool has_default)
+{
+    explore_point();
+    if (cases.size() <= chans::attempts::most) [[likely]]
+        if (const std::size_t won = chans::attempts(cases).run(has_default); won != chans::none)
+            return won;
+    return select_slow(cases, deadline, has_default);
+}
+
+/// select_run() when the choice has fallen on the case at `i`. Another draw would favour the cases that select_word()
+/// can carry out itself.
+WEFT_NOINLINE std::size_t select_drawn(cases_view cases, std::chrono::nanoseconds deadline, bool has_default,
+                                       std::size_t i)
+{
+    if (const std::size_t won = chans::attempts(cases).try_case(i); won != chans::none)
+        return won;
+    return select_any(cases, deadline, has_default);
+}
+
+/// Ends the section of `self` and readies `woken`, where that is not simple.
+WEFT_NOINLINE std::size_t chosen(std::size_t i, rt::m* self, rt::g* woken) noexcept
+{
+    rt::leave(*self);
+    chans::ready_one(self, woken);
+    return i;
+}
+
+/// Step 1 as it nearly always ends: with a word, on a channel whose lock is biased to the M. Some are `ready`.
+WEFT_NOINLINE std::size_t select_word(cases_view cases, std::chrono::nanoseconds deadline, bool has_default,
+                                      std::uint64_t ready)
+{
+    using chans::core;
+    rt::m* const self = rt::this_m_inline();
+    if (self == nullptr) [[unlikely]]
+        return select_any(cases, deadline, has_default);
+    if (!self->own.try_enter_simply()) [[unlikely]] {
+        rt::leave(*self);
+        return select_any(cases, deadline, has_default);
+    }
+    const std::size_t i = chans::nth_bit(ready, self->random.below(chans::count_bits(ready)));
+    select_case& sc = cases[i];
+    core& c = core::of(sc.c);
+    if (!c.lock.held_by_section_of(*self) || !c.of_words()) [[unlikely]] {
+        rt::leave(*self);
+        return select_drawn(cases, deadline, has_default, i);
+    }
+    rt::g* woken;
+    switch (sc.what == select_case::kind::recv ? c.recv_word(sc.slot, woken) : c.send_word(sc.slot, woken)) {
+        case core::word_end::handed:
+            sc.ok = true;
+            if (!rt::try_ready_inside(*self, woken)) [[unlikely]]
+                return chosen(i, self, woken);
+            break;
+        case core::word_end::done:
+            sc.ok = true;
+            break;
+        default:  // somebody was faster, it is closed, or whoever waits there may be won by others
+            rt::leave(*self);
+            return select_drawn(cases, deadline, has_default, i);
+    }
+    rt::leave(*self);
+    return i;
+}
+
+}  // namespace
+
+// It needs no stack until it is clear that there is more to do than to look.
+std::size_t select_run(std::span<select_case> cases, std::chrono::nanoseconds deadline, bool has_default)
+{
+    if (base::exploring() || cases.size() > chans::attempts::most) [[unlikely]]
+        return select_any(cases, deadline, has_default);
+    const chans::outlook seen(cases);
+    if (seen.ready != 0)
+        return select_word(cases, deadline, has_default, seen.ready);
+    if (!has_default)
+        return select_slow(cases, deadline, false);
+    if (!seen.still(cases)) [[unlikely]]
+        return select_any(cases, deadline, true);
+    return select_default;
 }
 
 }  // namespace detail

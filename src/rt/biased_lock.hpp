@@ -15,6 +15,12 @@
 // Exclusion: after R3 either B3 comes later and sees nobody, or B1 is visible to R4. Only the holder of word_ writes
 // bias_, and only its own M into it, before it lets word_ go.
 //
+// The owner has a second way, which costs nothing where it needs a section of the runtime anyway (claim.hpp): the
+// section is the lock. It begins the section, in place of B1, and then looks at bias_; what it has locked is free when
+// the section ends, be that in another goroutine after a switch. So R4 also waits until the M has once been outside of
+// its section or at rest in it, on g0: a section that begins after R3 sees nobody. Hence nobody revokes, and so nobody
+// waits for such a lock, inside a section: two Ms could wait for each other's.
+//
 // An M may be late: it saw its bias, was stopped, and goes on with B1 when others have been biased or are inside by the
 // word. Hence
 //   - each bias has a turn, a word in held_ that no earlier one had: what late Ms write there nobody looks at. With the
@@ -36,6 +42,7 @@
 
 #include "base/atomic.hpp"
 #include "base/cpu.hpp"
+#include "rt/claim.hpp"
 #include "sys/barrier.hpp"
 #include "sys/lock.hpp"
 #include "sys/thread.hpp"
@@ -50,7 +57,7 @@ public:
     biased_lock(const biased_lock&) = delete;
     biased_lock& operator=(const biased_lock&) = delete;
 
-    /// `self`: the caller's M; null on a plain thread.
+    /// `self`: the caller's M, outside of a section; null on a plain thread.
     WEFT_ALWAYS_INLINE void lock(const m* self) noexcept
     {
         if (!try_lock_biased(self))
@@ -96,6 +103,13 @@ public:
         }
     }
 
+    /// By `self` itself, in a section that claim::try_enter_simply() has begun: whether the section has locked it,
+    /// until it ends.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool held_by_section_of(const m& self) const noexcept
+    {
+        return bias_.load(base::memory_order_relaxed) - number(&self) < turns;
+    }
+
     /// After try_lock_biased().
     WEFT_ALWAYS_INLINE void unlock_biased() noexcept { held_[turn_].store(0, base::memory_order_release); }
 
@@ -108,15 +122,27 @@ private:
 
     void revoke() noexcept
     {
+        const claim& owner = claim_of(bias_.load(base::memory_order_relaxed) - turn_);
         bias_.store(nobody, base::memory_order_relaxed);
         sys::heavy_barrier();
+        wait_while([this] { return held_[turn_].load(base::memory_order_acquire) != 0; });  // pairs with unlock()
+        wait_while([&owner] { return owner.may_hold_locks(); });
+    }
+    template <class Condition>
+    static void wait_while(Condition condition) noexcept
+    {
         constexpr int spins = 200;
-        for (int i = 0; held_[turn_].load(base::memory_order_acquire) != 0; ++i) {  // pairs with unlock()
+        for (int i = 0; condition(); ++i) {
             if (i < spins)
                 base::pause();
             else
                 sys::yield_thread();
         }
+    }
+    /// An M begins with its claim.
+    [[nodiscard]] static const claim& claim_of(std::uintptr_t m_number) noexcept
+    {
+        return *reinterpret_cast<const claim*>(m_number);
     }
 
     base::atomic<std::uintptr_t> bias_{nobody};             ///< the M's address plus its turn; written under word_

@@ -15,6 +15,9 @@
 // A retaker (retake.cpp) does what a thief does, but ends at T5 with claim_ = gone: the P is no longer this M's. From
 // then on the M is outside for good and runs on without a P, until it has another one: come_back().
 //
+// `inside_` says two things. To thieves: not 0, keep off. To those who take a biased lock away from the M
+// (biased_lock.hpp): 1, a section goes on that may hold it; an M on g0, where a section may last long, says 2 (rest()).
+//
 // Exclusion: after T2 either the owner's E3 comes later and sees the request, or its E1 is visible to T3. A back-off
 // leaves (inside_ = 0), so the thief gets its turn; an owner that has waited long takes a request back that is not busy
 // yet, so a thief that the kernel has descheduled holds nobody up, except in the few dozen instructions of T5.
@@ -36,8 +39,20 @@ public:
         base::light_barrier();
         return claim_.load(base::memory_order_acquire) == open;  // pairs with release_claim()
     }
+    /// Owner: begins a section, if that is as simple as it nearly always is. False: exit() is next, whatever the
+    /// reason.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool try_enter_simply() noexcept
+    {
+        inside_.store(1, base::memory_order_relaxed);  // pairs with wait_outside(), may_hold_locks()
+        return !base::light_barrier_or_unusual() && claim_.load(base::memory_order_acquire) == open;
+    }
     /// Owner: ends its section.
     void exit() noexcept { inside_.store(0, base::memory_order_release); }
+    /// Owner, on g0: the section goes on, perhaps for long, and no lock is held by it (biased_lock.hpp).
+    void rest() noexcept { inside_.store(resting, base::memory_order_release); }
+    /// Anybody, after a heavy barrier: false once, and what was held by sections that began before is free, and whoever
+    /// has left a stack in them has left it.
+    [[nodiscard]] bool may_hold_locks() const noexcept { return inside_.load(base::memory_order_acquire) == 1; }
 
     /// Owner, after a failed try_enter(): lets the thief have its turn. What it returns is what the caller does next.
     enum class turn {
@@ -110,7 +125,7 @@ public:
     {
         if (!without_p())
             return;  // has had one until now, and is inside; or it is stopped
-        inside_.store(1, base::memory_order_relaxed);
+        inside_.store(resting, base::memory_order_relaxed);
         claim_.store(open, base::memory_order_release);
     }
 
@@ -128,7 +143,8 @@ private:
         stop = 4,       ///< process exit has begun; final
         fork = 5,       ///< child of a fork; final
     };
-    base::atomic<std::uint32_t> inside_{0};
+    static constexpr std::uint32_t resting = 2;
+    base::atomic<std::uint32_t> inside_{0};  ///< 0: outside; 1 or resting: inside
     base::atomic<std::uint32_t> claim_{gone};
 };
 

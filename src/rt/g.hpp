@@ -25,7 +25,8 @@ enum class g_state : std::uint8_t {
     dead,      ///< in a free list, never used, or not started yet: whoever holds the pointer owns it
     runnable,  ///< in exactly one run queue (runnext, a P's rings, the global queue): the queue's owner owns it
     running,   ///< curg of one M
-    waiting,   ///< parked, its context is saved: owned by what it waits on; whoever takes its waiter makes it runnable
+    waiting,   ///< parked, or about to be when the section ends: owned by what it waits on; whoever takes its waiter
+               ///< makes it runnable
 };
 
 class local_values;
@@ -87,12 +88,6 @@ struct alignas(base::cache_line) g {
         (void)from;
 #endif
         state.store(to, order);
-    }
-
-    /// From running, when the context is saved: from here on others may look at the stack.
-    void move_to_waiting() noexcept
-    {
-        move_to(g_state::running, g_state::waiting, base::memory_order_release);  // pairs with hibernate()
     }
 
     [[nodiscard]] static g* of_storage(void* s) noexcept

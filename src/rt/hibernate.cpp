@@ -15,6 +15,7 @@
 #include "rt/cold.hpp"
 #include "rt/pack.hpp"
 #include "rt/rt.hpp"
+#include "rt/sched.hpp"
 #include "rt/stack.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
@@ -341,7 +342,7 @@ bool make_present(std::uintptr_t address, g* owner) noexcept
 
 constexpr unsigned exempt = g::no_stack | g::locked | g::a_thread | g::pinned | g::bubbled | g::stays_hot;
 
-/// H4: what can be hibernated is what is parked and still says cold; it stays so until the stripe is released. The
+/// H5: what can be hibernated is what is parked and still says cold; it stays so until the stripe is released. The
 /// flags again: its control block may be another goroutine's by now, which waits for its start.
 bool is_parked_and_cold(const g& item, const char* top) noexcept
 {
@@ -551,10 +552,39 @@ __attribute__((no_sanitize("thread"))) bool may_hibernate(const g& item) noexcep
 
 namespace {
 
-/// Read while it may change; H4 looks again.
+/// Read while it may change; H5 looks again.
 __attribute__((noinline, no_sanitize("thread"))) char* top_now(const g& item) noexcept
 {
     return item.stack_top;
+}
+
+}  // namespace
+
+namespace {
+
+/// H3: sections that began before the heavy barrier have ended, so whoever has parked in one has left its stack. False:
+/// an M stays in one for longer than is worth waiting for. The caller's own does not count: it parks nobody that it
+/// hibernates.
+bool outlast_sections() noexcept
+{
+    struct look {
+        const m* self;
+        bool all_out;
+    } found{this_m(), true};
+    for_each_m(
+        [](m& other, void* argument) noexcept
+        {
+            constexpr int patience = 1'000;  // pauses, 10-40 us; who may wait for us does so for less
+            auto& all = *static_cast<look*>(argument);
+            if (&other == all.self || !all.all_out)
+                return;
+            int waited = 0;
+            while (other.own.may_hold_locks() && ++waited < patience)
+                base::pause();
+            all.all_out = waited < patience;
+        },
+        &found);
+    return found.all_out;
 }
 
 }  // namespace
@@ -579,6 +609,11 @@ std::size_t hibernate(std::span<g*> items) noexcept
     const std::span<candidate> all = std::span(candidates).first(n);
     std::sort(all.begin(), all.end(), [](const candidate& a, const candidate& b) { return a.top < b.top; });
     sys::heavy_barrier();  // H2
+    if (!outlast_sections()) {
+        for (const candidate& c : all)
+            clear_cold(c.item->why);
+        return 0;
+    }
     std::size_t taken = 0;
     for (std::size_t i = 0; i < n;) {
         place at{};
@@ -588,18 +623,18 @@ std::size_t hibernate(std::span<g*> items) noexcept
         }
         stripe& s = at.lock_of();
         const std::uintptr_t span = at.span();
-        s.lock.lock();  // H3
+        s.lock.lock();  // H4
         for (; i < n && !neighbours.full(); ++i) {
             const place one = place::of(reinterpret_cast<std::uintptr_t>(all[i].top) - 1);
             if (one.slab != at.slab || one.span() != span)
                 break;
             if (is_parked_and_cold(*all[i].item, one.top) && one.note().load(base::memory_order_relaxed) == nullptr)
-                neighbours.add(all[i].item, one);  // H4
+                neighbours.add(all[i].item, one);  // H5
             else
                 clear_cold(all[i].item->why);
         }
         if (!neighbours.empty())
-            taken += neighbours.take_away(s);  // H5
+            taken += neighbours.take_away(s);  // H6
         s.lock.unlock();
     }
     return taken;

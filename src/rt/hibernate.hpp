@@ -32,8 +32,8 @@ void init_hibernation(const hibernation_setup& setup) noexcept;
 
 /// The most goroutines of one hibernate() call.
 inline constexpr std::size_t hibernation_batch = 256;
-/// Hibernates those of `items` that are parked. Sorts them. By one thread at a time, see lock_hibernation(). Returns
-/// how many stacks were taken away.
+/// Hibernates those of `items` that are parked; none of them may be who calls. By one thread at a time, see
+/// lock_hibernation(). Returns how many stacks were taken away.
 std::size_t hibernate(std::span<g*> items) noexcept;
 
 /// False: somebody else hibernates now.

@@ -51,7 +51,8 @@ public:
 
     visit look_at(g& item, bool at_once) noexcept
     {
-        if (!may_hibernate(item))
+        // Whoever calls relieve() may be about to be left, in a section that goes on.
+        if (!may_hibernate(item) || &item == caller())
             return visit::nothing;
         const wait_reason why = item.why.load(base::memory_order_relaxed);
         if (says_cold(why))

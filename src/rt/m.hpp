@@ -85,6 +85,8 @@ struct alignas(base::cache_line) m {
     alignas(base::cache_line) base::atomic<std::uint32_t> note{asleep};  ///< futex word
 };
 
+static_assert(offsetof(m, own) == 0, "biased_lock goes from an M to its claim");
+
 /// The calling thread's M; null on a plain thread. Never inlined, and not to be kept across a switch or user code: the
 /// goroutine may go on on another thread.
 m* this_m() noexcept;

@@ -50,6 +50,10 @@ void park(g* self, commit_fn commit, void* argument, wait_reason why) noexcept;
 /// returns.
 void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
 
+/// The same for whoever has been published in a section that claim::try_enter_simply() began, to those alone who wait
+/// for its end (biased_lock::held_by_section_of()). Precondition: not g::special.
+void park_published(m* self, g* me, wait_reason why) noexcept;
+
 /// How a wait with a deadline ends early.
 struct deadline_wait {
     timer alarm{};  ///< set alarm.when and alarm.expire; expire returns the waiter if it won it back
@@ -75,6 +79,16 @@ void ready(g* item) noexcept;
 void ready_by_ending(g* item) noexcept;
 /// ready() inside a section. Precondition: not g::special.
 void ready_inside(m& self, g* item) noexcept;
+/// The common case of ready_inside() alone. False: nothing has been done.
+[[nodiscard]] WEFT_ALWAYS_INLINE bool try_ready_inside(m& self, g* item) noexcept
+{
+    p& proc = *self.proc;
+    if ((item->flags & g::special) != 0 || proc.has_next()) [[unlikely]]
+        return false;
+    item->move_to(g_state::waiting, g_state::runnable);
+    proc.runnext.store(item, base::memory_order_relaxed);
+    return true;
+}
 /// ready() for many, linked by g::next; the list is empty afterwards.
 void ready(g_list& items) noexcept;
 

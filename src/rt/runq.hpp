@@ -57,12 +57,18 @@ public:
         tail_.store(t, base::memory_order_relaxed);
         return ring_[t % capacity];
     }
-    /// push_back(item), then pop_front(), for a ring that is not empty: never overflows.
-    WEFT_ALWAYS_INLINE g* rotate(g* item) noexcept
+    /// push_back(item), then pop_front(), where there is a front and `fits(front)`: never overflows. Else null, and
+    /// nothing has been done.
+    template <class Fits>
+    WEFT_ALWAYS_INLINE g* rotate_if(g* item, Fits fits) noexcept
     {
         const std::uint32_t h = head_.load(base::memory_order_relaxed);
         const std::uint32_t t = tail_.load(base::memory_order_relaxed);
+        if (h == t)
+            return nullptr;
         g* const first = ring_[h % capacity];
+        if (!fits(first)) [[unlikely]]
+            return nullptr;
         ring_[t % capacity] = item;
         head_.store(h + 1, base::memory_order_relaxed);
         tail_.store(t + 1, base::memory_order_release);

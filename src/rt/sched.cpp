@@ -41,15 +41,12 @@ constexpr std::int64_t worth_moving = 300;
 
 [[noreturn]] void goroutine_main(void* argument);
 
-/// Runs what the stack that was left wants done now that nobody stands on it any more: for a goroutine that parks, or,
-/// where `committing` is null, one that has ended.
+/// Runs what the stack that was left wants done now that nobody stands on it any more.
 WEFT_ALWAYS_INLINE void finish_switch(m& self) noexcept
 {
     if (commit_fn const commit = self.commit; commit != nullptr) {
         self.commit = nullptr;
         g* const parked = self.committing;
-        if (parked != nullptr) [[likely]]
-            parked->move_to_waiting();
         if (!commit(parked, self.commit_argument)) {
             parked->move_to(g_state::waiting, g_state::runnable);
             push_next(*self.proc, parked);
@@ -70,11 +67,19 @@ WEFT_NOINLINE void give_stack_to(p& proc, g* item) noexcept
     sys::make_context(item->ctx, first_frame(top, item->stack_class), &goroutine_main);
 }
 
+/// Flags of a goroutine that can't be switched to as it is.
+constexpr std::uint8_t needs_stack = g::no_stack;
+
+/// What `next` lacks before it can be switched to.
+WEFT_ALWAYS_INLINE void prepare_run(m& self, g* next) noexcept
+{
+    if ((next->flags & needs_stack) != 0) [[unlikely]]
+        give_stack_to(*self.proc, next);
+}
+
 /// Makes `next` the running goroutine of `self`.
 WEFT_ALWAYS_INLINE void begin_run(m& self, g* next) noexcept
 {
-    if ((next->flags & g::no_stack) != 0)
-        give_stack_to(*self.proc, next);
     next->move_to(g_state::runnable, g_state::running);  // W1 of docs/design/hibernation.md
     base::light_compiler_barrier();                      // W2
     if (says_cold(next->why.load(base::memory_order_relaxed))) [[unlikely]]
@@ -111,8 +116,8 @@ WEFT_NOINLINE m* switch_in_exception(m* self, sys::context* from, g* next) noexc
     return self;
 }
 
-/// Leaves `from` for `next` (null: g0). Returns when `from` is resumed, on whatever M that may be, with that M and
-/// inside its claim. Between switches an M has no exception state: whoever leaves takes its own along.
+/// Leaves `from` for `next` (null: g0), which is prepared. Returns when `from` is resumed, on whatever M that may be,
+/// with that M and inside its claim. Between switches an M has no exception state: whoever leaves takes its own along.
 WEFT_ALWAYS_INLINE m* switch_to(m* self, sys::context* from, g* next) noexcept
 {
     if (next != nullptr)
@@ -221,7 +226,7 @@ void set_locked(m& self, g* who) noexcept
     self.detour = static_cast<std::uint8_t>((self.detour & m::watched) | (who != nullptr ? m::has_locked : 0));
 }
 
-/// What `self` may run next by a direct switch; null: go through g0.
+/// What `self` may run next by a direct switch; null: go through g0. It may need a stack.
 WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
 {
     if (self.detour != 0) [[unlikely]]
@@ -231,6 +236,28 @@ WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
         push_next(*self.proc, next);
         return nullptr;
     }
+    return next;
+}
+
+/// The uncommon part of next_prepared(): a goroutine that is locked to its thread, or needs a stack.
+WEFT_NOINLINE g* prepare_slow(m& self, g* next) noexcept
+{
+    if ((next->flags & g::locked) != 0) {
+        push_next(*self.proc, next);
+        return nullptr;
+    }
+    prepare_run(self, next);
+    return next;
+}
+
+/// next_direct(), prepared.
+WEFT_ALWAYS_INLINE g* next_prepared(m& self) noexcept
+{
+    if (self.detour != 0) [[unlikely]]
+        return nullptr;
+    g* const next = pick(*self.proc);
+    if (next != nullptr && (next->flags & (g::locked | needs_stack)) != 0) [[unlikely]]
+        return prepare_slow(self, next);
     return next;
 }
 
@@ -269,6 +296,7 @@ void release_after_switch(m& self, const goroutine_end& end) noexcept
     const sys::context* to = &self.g0;
     self.current = nullptr;
     if (next != nullptr) {
+        prepare_run(self, next);
         begin_run(self, next);
         to = &next->ctx;
         sys::before_switch(nullptr, next->stack_top - stack_bytes(next->stack_class), stack_bytes(next->stack_class),
@@ -423,11 +451,6 @@ WEFT_ALWAYS_INLINE void ready_plain(g* item) noexcept
     }
 }
 
-__attribute__((cold, noinline)) void yield_explored(g* me) noexcept
-{
-    me->member->in->point(me, true);
-}
-
 /// push_next(), where one is queued already: somebody else may run one of the two.
 WEFT_NOINLINE void push_next_and_wake(p& proc, g* item) noexcept
 {
@@ -447,19 +470,27 @@ WEFT_ALWAYS_INLINE void begin_park(m& self, g* me, commit_fn commit, void* argum
 WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     begin_park(*self, me, commit, argument, why);
+    me->move_to(g_state::running, g_state::waiting, base::memory_order_release);  // pairs with hibernate()
     self->proc->parks.add();
-    self = switch_to(self, &me->ctx, next_direct(*self));
+    self = switch_to(self, &me->ctx, next_prepared(*self));
     finish_switch(*self);
     leave(*self);
 }
 
-/// What of a parking there is to do without a P, outside of a section: the rest is the scheduler's loop's.
+/// What of a parking there is to do without a P, outside of a section: the rest is the scheduler's loop's. There its
+/// state becomes waiting, when its context is saved: hibernate() has no section to wait for.
 WEFT_NOINLINE void leave_without_p(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     begin_park(*self, me, commit, argument, why);
     self = switch_to(self, &me->ctx, nullptr);
     finish_switch(*self);
     leave(*self);
+}
+
+/// A commit_fn for look_at_park(), which asks for one.
+bool nothing_to_commit(g*, void*) noexcept
+{
+    return true;
 }
 
 /// A commit_fn: the goroutine does not wait, it only needs another M.
@@ -469,6 +500,57 @@ bool queue_for_all(g* parked, void*) noexcept
     sched.global.push(parked);
     wake_if_needed();
     return true;
+}
+
+/// yield(), the common case alone: only others that have yielded or were readied, it is not the shared queues' turn,
+/// and nothing is special about either of the two. Null: nothing has been done.
+WEFT_ALWAYS_INLINE g* swap_with_next(m& self, g* me) noexcept
+{
+    p& proc = *self.proc;
+    if (self.detour != 0 || proc.has_next() || !proc.fresh.empty())
+        return nullptr;
+    const std::uint64_t tick = proc.tick.load(base::memory_order_relaxed) + 1;
+    if (tick % fairness_period == 0)
+        return nullptr;
+    const auto plain = [me](const g* next)
+    { return ((me->flags | next->flags) & (g::explored | g::locked | needs_stack)) == 0; };
+    g* const next = proc.ready.rotate_if(me, plain);
+    if (next != nullptr) [[likely]]
+        proc.tick.store(tick, base::memory_order_relaxed);
+    return next;
+}
+
+/// yield() in any other case, in the section of `self`, which ends.
+WEFT_NOINLINE void yield_slow(m* self, g* me) noexcept
+{
+    if ((me->flags & g::explored) != 0) {
+        leave(*self);
+        me->member->in->point(me, true);
+        return;
+    }
+    if (sched.stopping.load(base::memory_order_relaxed)) {
+        leave(*self);  // the exit handlers run on this goroutine, and nothing beside it
+        return;
+    }
+    me->move_to(g_state::running, g_state::runnable);
+    push_ready(*self->proc, me);
+    g* const next = next_prepared(*self);
+    if (next == me) {
+        me->move_to(g_state::runnable, g_state::running);
+    } else {
+        self = switch_to(self, &me->ctx, next);
+        finish_switch(*self);
+    }
+    leave(*self);
+}
+
+/// yield() without a P, outside of a section.
+WEFT_NOINLINE void yield_without_p(m* self, g* me) noexcept
+{
+    if ((me->flags & g::explored) != 0)
+        me->member->in->point(me, true);
+    else
+        leave_without_p(self, me, &queue_for_all, nullptr, wait_reason::none);
 }
 
 /// `inside`: in a section of `self`.
@@ -514,7 +596,7 @@ void finish_outside(m& self) noexcept
     commit_fn const commit = std::exchange(self.commit, nullptr);
     g* const parked = std::exchange(self.committing, nullptr);
     if (parked != nullptr)
-        parked->move_to_waiting();
+        parked->move_to(g_state::running, g_state::waiting, base::memory_order_release);  // pairs with hibernate()
     if (!commit(parked, self.commit_argument))
         (void)queue_for_all(parked, nullptr);
 }
@@ -525,8 +607,8 @@ bool is_inner_function(const void* function) noexcept
 {
     const auto is = [function](auto* f) { return function == reinterpret_cast<const void*>(f); };
     return is(&park) || is(&park_inside) || is(&park_until) || is(&park_until_inside) || is(&park_special) ||
-           is(&switch_out) || is(&switch_out_without_p) || is(&switch_in_exception) || is(&leave_without_p) ||
-           is(&yield) || is(&goroutine_main);
+           is(&park_published) || is(&switch_out) || is(&switch_out_without_p) || is(&switch_in_exception) ||
+           is(&leave_without_p) || is(&yield) || is(&yield_slow) || is(&yield_without_p) || is(&goroutine_main);
 }
 
 void stop_here() noexcept
@@ -637,14 +719,12 @@ void hand_in(m* self, p* proc, g_list& woken) noexcept
 
 void ready_inside(m& self, g* item) noexcept
 {
-    item->move_to(g_state::waiting, g_state::runnable);
-    p& proc = *self.proc;
     // Alone in runnext it will run as soon as we park: no other M is woken for it. Should we not park, sysmon lets it
     // be stolen.
-    if (!proc.has_next()) [[likely]]
-        proc.runnext.store(item, base::memory_order_relaxed);
-    else
-        push_next_and_wake(proc, item);
+    if (!try_ready_inside(self, item)) [[unlikely]] {
+        item->move_to(g_state::waiting, g_state::runnable);
+        push_next_and_wake(*self.proc, item);
+    }
 }
 
 void schedule(m& self) noexcept
@@ -678,13 +758,17 @@ void schedule(m& self) noexcept
         }
         if (sched.stopping.load(base::memory_order_relaxed))
             stop_here();
+        prepare_run(self, next);
         switch_to(&self, &self.g0, next);
-        if (self.own.outside()) [[unlikely]]
+        if (self.own.outside()) [[unlikely]] {
             finish_outside(self);
-        else if ((self.detour & m::watched) != 0)
+            continue;
+        }
+        if ((self.detour & m::watched) != 0)
             finish_watched_switch(self);
         else
             finish_switch(self);
+        self.own.rest();
     }
 }
 
@@ -722,9 +806,10 @@ void switch_out_without_p(m& from, g* me, commit_fn commit, void* argument, wait
     leave_without_p(&from, me, commit, argument, why);
 }
 
-void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+// Not inlined, for this_m_inline(): not by link-time optimisation either.
+WEFT_NOINLINE void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
-    m* const self = this_m();
+    m* const self = this_m_inline();
     if ((me->flags & g::special) != 0) [[unlikely]] {
         const bool inside = (me->flags & g::a_thread) == 0 && enter_to_leave(*self);
         park_special(self, inside, me, commit, argument, why);
@@ -743,6 +828,20 @@ void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason w
         return;
     }
     leave_for_next(self, me, commit, argument, why);
+}
+
+void park_published(m* self, g* me, wait_reason why) noexcept
+{
+    if (self->detour != 0) [[unlikely]] {
+        leave_for_next(self, me, &nothing_to_commit, nullptr, why);
+        return;
+    }
+    me->why.store(why, base::memory_order_relaxed);
+    me->move_to(g_state::running, g_state::waiting, base::memory_order_release);  // pairs with hibernate()
+    self->proc->parks.add();
+    self = switch_to(self, &me->ctx, next_prepared(*self));
+    finish_switch(*self);
+    leave(*self);
 }
 
 bool park_until(deadline_wait& wait, wait_reason why) noexcept
@@ -815,6 +914,10 @@ void ready_by_ending(g* item) noexcept
 
 void ready(g_list& items) noexcept
 {
+    if (items.size() == 1) {
+        ready(items.pop_front());
+        return;
+    }
     g_list queued;
     while (g* const item = items.pop_front()) {
         if ((item->flags & g::special) != 0) {
@@ -842,41 +945,27 @@ void ready(g_list& items) noexcept
     }
 }
 
-void yield() noexcept
+// Not inlined, for this_m_inline(): not by link-time optimisation either.
+WEFT_NOINLINE void yield() noexcept
 {
-    m* self = this_m();
-    if (self == nullptr) {
+    m* self = this_m_inline();
+    if (self == nullptr) [[unlikely]] {
         sys::yield_thread();
         return;
     }
     g* const me = self->current;
-    if ((me->flags & g::explored) != 0) [[unlikely]]
-        return yield_explored(me);
     if (!enter_to_leave(*self)) [[unlikely]] {
-        leave_without_p(self, me, &queue_for_all, nullptr, wait_reason::none);
+        yield_without_p(self, me);
         return;
     }
-    p& proc = *self->proc;
+    g* const next = swap_with_next(*self, me);
+    if (next == nullptr) [[unlikely]] {
+        yield_slow(self, me);
+        return;
+    }
     me->move_to(g_state::running, g_state::runnable);
-    g* next;
-    // The common case at once: only others that have yielded or were readied, and it is not the shared queues' turn.
-    if (!proc.ready.empty() && proc.fresh.empty() && !proc.has_next() && self->detour == 0 &&
-        (proc.tick.load(base::memory_order_relaxed) + 1) % fairness_period != 0 &&
-        (proc.ready.front()->flags & g::locked) == 0) [[likely]] {
-        (void)proc.next_tick();
-        next = proc.ready.rotate(me);
-    } else if (sched.stopping.load(base::memory_order_relaxed)) {
-        next = me;  // the exit handlers run on this goroutine, and nothing beside it
-    } else {
-        push_ready(proc, me);
-        next = next_direct(*self);
-    }
-    if (next == me) {
-        me->move_to(g_state::runnable, g_state::running);
-    } else {
-        self = switch_to(self, &me->ctx, next);
-        finish_switch(*self);
-    }
+    self = switch_to(self, &me->ctx, next);
+    finish_switch(*self);
     leave(*self);
 }
 

@@ -2,7 +2,8 @@
 //
 // What the layers above do under a lock of theirs, they do inside one: an M that is stopped for good (process exit) is
 // stopped at the beginning of a section, so never with such a lock held. Nor may a section begin with a lock held that
-// others take inside theirs: the M may have to wait for a P first (retake.md). park() alone may be called so.
+// others take inside theirs: the M may have to wait for a P first (retake.md). park() alone may be called so. Nor may
+// anybody wait for a biased_lock inside one: its holder may be waiting for the end of this section.
 #pragma once
 
 #include "base/cpu.hpp"

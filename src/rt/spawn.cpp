@@ -74,6 +74,43 @@ WEFT_NOINLINE void start_outside(g* item) noexcept
     wake_if_needed();
 }
 
+/// task_start() in any case.
+WEFT_NOINLINE void start_any(g* item, detail::task_body body, detail::storage_life life, const attr* attributes,
+                             const void* started_at)
+{
+    if (sched.start_hooks.load(base::memory_order_relaxed) != 0) [[unlikely]] {
+        check_not_exiting();
+        if (bubble* const b = bubble_of_caller(); b != nullptr) {
+            start_in(*b, item->storage, body, life, attributes, started_at);
+            explore_point();
+            return;
+        }
+        body = measure_depth(*item, body);
+    }
+    prepare(*item, body, life, attributes, started_at);
+    item->move_to(g_state::dead, g_state::runnable);
+    m* const self = begin_section_with_p();
+    if (self == nullptr) {
+        start_outside(item);
+        return;
+    }
+    p& proc = *self->proc;
+    if (proc.next_id == proc.end_id)
+        stock_ids(proc);
+    item->id = proc.next_id++;
+    proc.started.add();
+    if (push_fresh(proc, item) > 1 || !proc.ready.empty())
+        wake_if_needed();
+    leave(*self);
+}
+
+/// The end of a start that another M is to know of.
+WEFT_NOINLINE void wake_and_leave(m& self) noexcept
+{
+    wake_one();
+    leave(self);
+}
+
 }  // namespace
 
 void unstarted::prepare(void* storage, detail::task_body body, const void* started_at)
@@ -128,11 +165,12 @@ void drop_extra(g* item) noexcept
 // The entry points themselves, not wrappers: they are the hot half of go().
 namespace weft::detail {
 
-void* task_new()
+// Not inlined, for this_m_inline(): not by link-time optimisation either.
+WEFT_NOINLINE void* task_new()
 {
     using namespace rt;
     g* item;
-    if (m* const self = begin_section_with_p(); self != nullptr) [[likely]] {
+    if (m* const self = this_m_inline(); self != nullptr && enter_with_p(*self)) [[likely]] {
         item = self->proc->gs.take();
         leave(*self);
     } else {
@@ -144,36 +182,39 @@ void* task_new()
     return item->storage;
 }
 
-void task_start(void* storage, task_body body, storage_life life, const attr* attributes)
+// As task_new(). The common case, on a goroutine and without attributes, calls nothing.
+WEFT_NOINLINE void task_start(void* storage, task_body body, storage_life life, const attr* attributes)
 {
     using namespace rt;
     g* const item = g::of_storage(storage);
-    if (sched.start_hooks.load(base::memory_order_relaxed) != 0) [[unlikely]] {
-        check_not_exiting();
-        if (bubble* const b = bubble_of_caller(); b != nullptr) {
-            start_in(*b, storage, body, life, attributes, __builtin_return_address(0));
-            explore_point();
-            return;
-        }
-        body = measure_depth(*item, body);
-    }
-    prepare(*item, body, life, attributes, __builtin_return_address(0));
-    item->move_to(g_state::dead, g_state::runnable);
-    m* const self = begin_section_with_p();
-    if (self == nullptr) {
-        start_outside(item);
-        return;
+    const void* const started_at = __builtin_return_address(0);
+    m* const self = this_m_inline();
+    if (self == nullptr || attributes != nullptr || sched.start_hooks.load(base::memory_order_relaxed) != 0)
+        [[unlikely]]
+        return start_any(item, body, life, attributes, started_at);
+    prepare(*item, body, life, nullptr, started_at);
+    if (!self->own.try_enter_simply()) [[unlikely]] {
+        leave(*self);
+        return start_any(item, body, life, nullptr, started_at);
     }
     p& proc = *self->proc;
-    if (proc.next_id == proc.end_id) [[unlikely]]
-        stock_ids(proc);
-    item->id = proc.next_id++;
+    const std::uint64_t id = proc.next_id;
+    item->id = id;
+    const std::uint32_t queued = id != proc.end_id ? proc.fresh.try_push_back(item) : 0;
+    if (queued == 0) [[unlikely]] {
+        leave(*self);
+        return start_any(item, body, life, nullptr, started_at);
+    }
+    item->move_to(g_state::dead, g_state::runnable);
+    proc.next_id = id + 1;
     proc.started.add();
-    const std::uint32_t queued = push_fresh(proc, item);
     // One alone will run as soon as we park, and if we do not, sysmon gets it stolen: as with runnext, waking another M
     // for it costs more than it gains nearly always.
-    if (queued > 1 || !proc.ready.empty())
-        wake_if_needed();
+    if (queued > 1 || !proc.ready.empty()) {
+        base::light_barrier();  // as in wake_if_needed()
+        if (sched.idle.needs_waking()) [[unlikely]]
+            return wake_and_leave(*self);
+    }
     leave(*self);
 }
 

@@ -10,7 +10,7 @@ struct m;
 /// For this_m() and here only.
 extern constinit thread_local m* current_m;
 
-/// this_m() for a function that reads it once, does not park afterwards, and is not inlined itself. Anywhere else a
+/// this_m() for a function that reads it once, before it parks if it does, and is not inlined itself. Anywhere else a
 /// compiler may keep the thread's address over a park, after which the goroutine runs on another thread.
 [[nodiscard]] WEFT_ALWAYS_INLINE m* this_m_inline() noexcept
 {

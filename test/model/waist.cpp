@@ -210,6 +210,11 @@ void park_inside(m*, g* me, commit_fn commit, void* argument, wait_reason why) n
     park(me, commit, argument, why);
 }
 
+void park_published(m*, g*, wait_reason) noexcept
+{
+    model::check(false, "nobody has an M");
+}
+
 bool park_until_inside(m*, deadline_wait& wait, wait_reason why) noexcept
 {
     return park_until(wait, why);

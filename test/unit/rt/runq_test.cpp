@@ -46,12 +46,20 @@ TEST(runq_test, takes_back_the_newest)
     EXPECT_TRUE(q.empty());
 }
 
+bool any(const g*)
+{
+    return true;
+}
+
 TEST(runq_test, rotates_even_when_full)
 {
     ring q;
+    EXPECT_EQ(q.rotate_if(numbered(9), any), nullptr);
+    EXPECT_TRUE(q.empty());
     for (std::uintptr_t i = 1; i <= 8; ++i)
         q.push_back(numbered(i));
-    EXPECT_EQ(q.rotate(numbered(9)), numbered(1));
+    EXPECT_EQ(q.rotate_if(numbered(9), [](const g* front) { return front != numbered(1); }), nullptr);
+    EXPECT_EQ(q.rotate_if(numbered(9), [](const g* front) { return front == numbered(1); }), numbered(1));
     EXPECT_EQ(q.size(), 8U);
     for (std::uintptr_t i = 2; i <= 9; ++i)
         EXPECT_EQ(q.pop_front(), numbered(i));
@@ -105,7 +113,7 @@ TEST(runq_test, behaves_as_a_deque)
             default:
                 if (!model.empty()) {
                     g* const item = numbered(next++);
-                    ASSERT_EQ(q.rotate(item), model.front());
+                    ASSERT_EQ(q.rotate_if(item, any), model.front());
                     model.pop_front();
                     model.push_back(item);
                 }
