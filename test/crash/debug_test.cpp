@@ -64,7 +64,7 @@ TEST(debug_test, what_is_not_known_is_said_once)
     const outcome o = run("nothing", {"WEFT_DEBUG=stal=5ms,,stall,schedtrace=x,sigquit=1"});
     EXPECT_TRUE(o.exited(40)) << o;
     EXPECT_EQ(count(o.err, "'stal=5ms', which is not known"), 1U) << o;
-    EXPECT_EQ(count(o.err, "known are: locks, migrate,"), 2U) << o;
+    EXPECT_EQ(count(o.err, "known are: hibernate, locks, migrate,"), 2U) << o;
     EXPECT_EQ(count(o.err, "'stall', which wants a time, as in stall=50ms"), 1U) << o;
     EXPECT_EQ(count(o.err, "'schedtrace=x', which wants a time"), 1U) << o;
     EXPECT_EQ(count(o.err, "'sigquit=1', which is not known"), 1U) << o;

@@ -210,11 +210,58 @@ WEFT_TEST(hibernation_test, in_a_condition_variable)
         });
 }
 
+WEFT_TEST(hibernation_test, with_a_deadline)
+{
+    SKIP_WHERE_OFF();
+    weft::mutex m;
+    weft::condition_variable changed;
+    bool go_on = false;
+    std::atomic<int> right{0};
+    expect_intact(
+        50,
+        [&](std::size_t)
+        {
+            std::unique_lock hold(m);
+            right += changed.wait_for(hold, 1h, [&] { return go_on; }) ? 1 : 0;
+        },
+        [&]
+        {
+            const std::lock_guard hold(m);
+            go_on = true;
+            changed.notify_all();
+        });
+    EXPECT_EQ(right, 50);
+}
+
 WEFT_TEST(hibernation_test, asleep)
 {
     SKIP_WHERE_OFF();
-    // Long enough for all of them to be hibernated meanwhile; that is waited for, and if it fails, so does the test.
-    expect_intact(20, [&](std::size_t) { weft::sleep_for(3s); }, [] {});
+    constexpr int n = 20;
+    std::atomic<bool> stop{false};
+    std::atomic<int> good{0};
+    weft::wait_group all;
+    for (int i = 0; i < n; ++i) {
+        all.go(
+            [&, i]
+            {
+                auto sleep = [&]
+                {
+                    while (!stop)
+                        weft::sleep_for(2ms);
+                };
+                good += around(i % 12, 1'000 + static_cast<std::uint64_t>(i), sleep) ? 1 : 0;
+            });
+    }
+    const std::uint64_t before = weft::stats().hibernations;
+    EXPECT_TRUE(eventually(
+        [before]
+        {
+            (void)weft::testing::hibernate_parked();
+            return weft::stats().hibernations >= before + 200;
+        }));
+    stop = true;
+    all.wait();
+    EXPECT_EQ(good, n);
 }
 
 WEFT_TEST(hibernation_test, in_a_wait_group_a_latch_and_a_semaphore)
