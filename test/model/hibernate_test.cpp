@@ -1,9 +1,9 @@
-// Hibernation (src/rt/hibernate.cpp, begin_run() and finish_switch() in src/rt/sched.cpp; docs/design/hibernation.md):
+// Hibernation (src/rt/hibernate.cpp, begin_run() and the parks of src/rt/sched.cpp; docs/design/hibernation.md):
 // a stack is taken away while its goroutine is woken, runs, parks again and is woken a second time, while others touch
 // it, and while somebody else hibernates too. Nobody runs on a stack that is away or on its way, and no write is lost.
 //
-// The bits in g::why are the shipped cold.hpp. Around them hibernate(), thaw(), restore_at(), begin_park(),
-// finish_switch() and begin_run() in the same steps, with one stack of one page. Left out: that stacks are taken away
+// The bits in g::why are the shipped cold.hpp, an M's section the shipped claim.hpp. Around them hibernate(), thaw(),
+// restore_at(), leave_for_next(), finish_outside() and begin_run() in the same steps, with one stack of one page. Left out: that stacks are taken away
 // in groups, under one lock of the stripe, and control blocks that are used again.
 #include "model/explore.hpp"
 
@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 
+#include "rt/claim.hpp"
 #include "rt/cold.hpp"
 #include "sys/barrier.hpp"
 
@@ -28,13 +29,14 @@ using weft::rt::wait_reason;
 enum class mistake : std::uint8_t {
     none,
     no_heavy_barrier,        ///< H2
-    no_second_look,          ///< H4
-    why_before_state,        ///< in H4
+    no_wait_for_sections,    ///< H3
+    no_second_look,          ///< H5
+    why_before_state,        ///< in H5
     cleared_after_unlock,    ///< cold, by who puts a stack back
     not_cleared,             ///< the same, not at all by a stray access
-    waiting_before_switch,   ///< the state, before the context is saved
-    packed_while_writable,   ///< H5
-    away_while_accessible,   ///< H5
+    waiting_before_switch,   ///< the state, before the context is saved, outside of a section
+    packed_while_writable,   ///< H6
+    away_while_accessible,   ///< H6
     hibernates_without_lock  ///< the hibernation lock
 };
 
@@ -81,6 +83,7 @@ struct one_goroutine {
     atomic<state> status{state::running};
     atomic<int> queued{0};  ///< 1: it waits and somebody may wake it; 2: it is runnable and somebody may run it
     plain<int> context{0};
+    std::array<weft::rt::claim, 2> ms;  ///< of the Ms that run it
     stack_page page;
     lock stripe;
     plain<std::uint32_t> packed{0};  ///< guarded by stripe
@@ -97,6 +100,12 @@ struct one_goroutine {
         name(status, "state");
         name(queued, "queue");
         name(context, "context");
+        name(ms[0], "claim of M1");
+        name(ms[1], "claim of M2");
+        for (weft::rt::claim& m : ms) {
+            m.come_back();
+            m.exit();
+        }
         name(page, "page");
         name(stripe, "stripe");
         name(packed, "packed");
@@ -113,16 +122,29 @@ struct one_goroutine {
         check(page.try_increment(), "a goroutine's own stack is there");
         written.set(written.get() + 1);
     }
-    void park()
+    /// In a section: the state says waiting before the context is saved.
+    void park(int m)
     {
+        weft::rt::claim& own = ms[static_cast<std::size_t>(m)];
+        check(own.try_enter(), "nobody else claims this M");
         why.store(wait_reason::mutex, memory_order_relaxed);  // begin_park()
+        status.store(state::waiting, memory_order_release);
+        context.set(context.get() + 1);
+        on_it.set(false);
+        queued.store(1, memory_order_release);  // its commit_fn
+        own.exit();
+    }
+    /// Without a P there is no section: the state waits for the context.
+    void park_outside()
+    {
+        why.store(wait_reason::mutex, memory_order_relaxed);
         if (wrong == mistake::waiting_before_switch)
             status.store(state::waiting, memory_order_release);
         context.set(context.get() + 1);
         on_it.set(false);
         if (wrong != mistake::waiting_before_switch)
-            status.store(state::waiting, memory_order_release);  // finish_switch()
-        queued.store(1, memory_order_release);                   // its commit_fn
+            status.store(state::waiting, memory_order_release);  // finish_outside()
+        queued.store(1, memory_order_release);
     }
     [[nodiscard]] bool take(int seen)
     {
@@ -146,7 +168,7 @@ struct one_goroutine {
         status.store(state::runnable, memory_order_relaxed);
         begin_run();
         run_on();
-        park();
+        park(1);
     }
     /// By two.
     void wake()
@@ -162,7 +184,7 @@ struct one_goroutine {
         check(take(2), "nobody else runs it");
         begin_run();
         run_on();
-        park();
+        park(1);
     }
 
     // -- who puts it back
@@ -218,9 +240,12 @@ struct one_goroutine {
         if (status.load(memory_order_relaxed) == state::waiting && weft::rt::make_cold(why)) {  // H1
             if (wrong != mistake::no_heavy_barrier)
                 weft::sys::heavy_barrier();  // H2
-            stripe.acquire();                // H3
+            if (wrong != mistake::no_wait_for_sections)
+                for (const weft::rt::claim& m : ms)  // H3
+                    block_until([&m] { return !m.may_hold_locks(); });
+            stripe.acquire();  // H4
             if (is_parked_and_cold() && is_away.get() == 0)
-                take_away();  // H4
+                take_away();  // H5
             else
                 weft::rt::clear_cold(why);
             stripe.release();
@@ -228,7 +253,7 @@ struct one_goroutine {
         if (wrong != mistake::hibernates_without_lock)
             hibernating.release();
     }
-    void take_away()  // H5
+    void take_away()  // H6
     {
         check(!on_it.get(), "a stack is taken away on which somebody runs");
         in_between.set(true);
@@ -278,7 +303,7 @@ struct against_wakers : one_goroutine {
         switch (thread) {
             case 0:
                 run_on();
-                park();
+                park(0);
                 break;
             case 1:
                 wake_and_run();
@@ -288,6 +313,20 @@ struct against_wakers : one_goroutine {
                 hibernate();
                 hibernate();
         }
+    }
+};
+
+/// The same where it parks on an M without a P at first.
+struct against_one_without_p : against_wakers {
+    using against_wakers::against_wakers;
+    void run(int thread)
+    {
+        if (thread != 0) {
+            against_wakers::run(thread);
+            return;
+        }
+        run_on();
+        park_outside();
     }
 };
 
@@ -315,9 +354,19 @@ TEST(model_hibernate, looks_at_the_state_before_the_reason)
     EXPECT_BROKEN("what says cold is away", explore<against_wakers>({}, mistake::why_before_state));
 }
 
-TEST(model_hibernate, waits_only_when_its_context_is_saved)
+TEST(model_hibernate, nobody_runs_on_a_stack_that_is_away_without_a_p)
 {
-    EXPECT_BROKEN("data race", explore<against_wakers>({}, mistake::waiting_before_switch));
+    EXPECT_EXPLORED(explore<against_one_without_p>({.preemptions = bound(3, unbounded)}, mistake::none));
+}
+
+TEST(model_hibernate, waits_for_the_end_of_sections)
+{
+    EXPECT_BROKEN("data race", explore<against_wakers>({}, mistake::no_wait_for_sections));
+}
+
+TEST(model_hibernate, without_a_section_waits_only_when_its_context_is_saved)
+{
+    EXPECT_BROKEN("data race", explore<against_one_without_p>({}, mistake::waiting_before_switch));
 }
 
 /// One wakes, another one runs; each goroutine's run may be followed by another at once.
@@ -333,7 +382,7 @@ struct against_waker_and_runner : one_goroutine {
     {
         switch (thread) {
             case 0:
-                park();
+                park(0);
                 break;
             case 1:
                 wake();
@@ -369,7 +418,7 @@ struct against_others : one_goroutine {
     {
         switch (thread) {
             case 0:
-                park();
+                park(0);
                 break;
             case 1:
                 wake_and_run();
@@ -420,7 +469,7 @@ struct two_strangers : one_goroutine {
         constexpr std::array<const char*, threads> names{"stranger A", "stranger B", "hibernator", "M"};
         return names[static_cast<std::size_t>(i)];
     }
-    explicit two_strangers(mistake m) : one_goroutine(m) { park(); }
+    explicit two_strangers(mistake m) : one_goroutine(m) { park(0); }
     void run(int thread)
     {
         switch (thread) {
@@ -455,7 +504,7 @@ struct two_hibernators : one_goroutine {
         constexpr std::array<const char*, threads> names{"hibernator A", "hibernator B", "M", "stranger"};
         return names[static_cast<std::size_t>(i)];
     }
-    explicit two_hibernators(mistake m) : one_goroutine(m) { park(); }
+    explicit two_hibernators(mistake m) : one_goroutine(m) { park(0); }
     void run(int thread)
     {
         switch (thread) {
