@@ -14,7 +14,7 @@ void own_p(m& self, p& proc) noexcept
     proc.steal_lock.lock();
     self.proc = &proc;
     self.own.come_back();
-    proc.owner.store(&self, base::memory_order_relaxed);
+    proc.owner.store(&self, base::memory_order_release);  // pairs with sysmon, which looks into the M
     proc.steal_lock.unlock();
 }
 
