@@ -14,7 +14,8 @@ void own_p(m& self, p& proc) noexcept
     proc.steal_lock.lock();
     self.proc = &proc;
     self.own.come_back();
-    proc.owner.store(&self, base::memory_order_relaxed);
+    // Pairs with sysmon, which looks at owners without the lock: it must find a new one's M made.
+    proc.owner.store(&self, base::memory_order_release);
     proc.steal_lock.unlock();
 }
 
