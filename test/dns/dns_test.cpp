@@ -111,12 +111,7 @@ message answer_to(const message& asked, const question& q, const std::vector<std
 /// A name server, over UDP and TCP.
 class name_server {
 public:
-    name_server()
-    {
-        server_to_ask = where_;
-        serving_.go([this] { serve_datagrams(); });
-        serving_.go([this] { serve_streams(); });
-    }
+    name_server() { server_to_ask = where_; }
     name_server(const name_server&) = delete;
     name_server& operator=(const name_server&) = delete;
     ~name_server()
@@ -127,7 +122,13 @@ public:
         serving_.wait();
     }
 
-    // Before it is asked.
+    /// After that what it knows stays the same.
+    void start()
+    {
+        serving_.go([this] { serve_datagrams(); });
+        serving_.go([this] { serve_streams(); });
+    }
+
     std::map<std::string, std::vector<std::string>> names{};
     std::set<std::string> broken{};   ///< "server failure"
     std::set<std::string> silent{};   ///< no answer
@@ -239,6 +240,7 @@ WEFT_TEST(dns_test, addresses_of_both_kinds)
 {
     name_server server;
     server.names = {{"two.test.", {"127.0.0.5", "127.0.0.6", "::1"}}, {"six.test.", {"::1"}}, {"none.test.", {}}};
+    server.start();
     EXPECT_EQ(hosts_of(weft::net::lookup("two.test.")), (hosts{"127.0.0.5", "127.0.0.6", "::1"}));
     EXPECT_EQ(hosts_of(weft::net::lookup("six.test.")), (hosts{"::1"}));
     EXPECT_EQ(error_of("none.test."), lookup_errc::not_found);
@@ -250,6 +252,7 @@ WEFT_TEST(dns_test, servers_that_fail)
 {
     name_server server;
     server.broken = {"broken.test."};
+    server.start();
     EXPECT_EQ(error_of("broken.test."), lookup_errc::try_again);
     EXPECT_EQ(error_of(std::string(70, 'x') + ".test."), lookup_errc::failed) << "no part of a name is so long";
 }
@@ -260,6 +263,7 @@ WEFT_TEST(dns_test, an_answer_too_big_for_a_datagram)
     for (int i = 1; i < 100; ++i)
         server.names["big.test."].push_back("127.0.1." + std::to_string(i));
     server.too_big = {"big.test."};
+    server.start();
     EXPECT_EQ(weft::net::lookup("big.test.").size(), 99U);
     EXPECT_GT(server.asked_by_stream, 0U);
 }
@@ -268,6 +272,7 @@ WEFT_TEST(dns_test, a_context_ends_the_wait)
 {
     name_server server;
     server.silent = {"silent.test."};
+    server.start();
     EXPECT_EQ(error_of("silent.test.", weft::with_timeout(weft::background(), 5ms)),
               weft::context_errc::deadline_exceeded);
     auto ctx = weft::with_cancel(weft::background());
@@ -289,6 +294,7 @@ WEFT_TEST(dns_test, many_at_once)
     const auto host = [](std::size_t i) { return "127.1." + std::to_string(i / 250) + "." + std::to_string(i % 250); };
     for (std::size_t i = 0; i < n; ++i)
         server.names[name(i)] = {host(i)};
+    server.start();
     const std::uint64_t before = weft::stats().threads;
     weft::wait_group all;
     for (std::size_t i = 0; i < n; ++i)
@@ -302,6 +308,7 @@ WEFT_TEST(dns_test, dialing_by_name)
     name_server server;
     // The first one is nobody's.
     server.names = {{"here.test.", {"127.0.0.7", "127.0.0.1", "::1"}}};
+    server.start();
     auto l = weft::net::listen("127.0.0.1:0");
     const std::string port = std::to_string(l.local_address().port());
     auto c = weft::net::dial("here.test.:" + port);
@@ -316,12 +323,14 @@ TEST_F(dns_test, on_a_plain_thread)
 {
     name_server server;
     server.names = {{"one.test.", {"127.0.0.5"}}};
+    server.start();
     EXPECT_EQ(hosts_of(weft::net::lookup("one.test.")), (hosts{"127.0.0.5"}));
 }
 
 WEFT_TEST(dns_test, the_file_of_hosts_goes_first)
 {
     name_server server;
+    server.start();
     // A name in /etc/hosts that is not this machine's by definition.
     std::ifstream file("/etc/hosts");
     for (std::string line; std::getline(file, line);) {
