@@ -202,6 +202,22 @@ class Limits(unittest.TestCase):
         self.assertRegex(done.stderr, r"[\d,]+ goroutines instead of 1,000,000: the limit of the address space \(ulimit -v\)")
         self.assertRegex(done.stdout, r"of 1,000,000 goroutines \(.*\): the limit of the address space")
 
+    def test_more_goroutines_than_fit_unless_hibernated(self):
+        count = 40_000
+        options = (f"--goroutines={count}", "--threads=0", "--memory=160M", "--no-progress", "--json=/dev/stderr")
+        done = program.run(MILLION, *options)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        run = json.loads(done.stderr)["goroutines"]
+        if run["hibernated"]["off"]:
+            self.assertIn(f"none is hibernated: {run['hibernated']['off']}", run["reduced"])
+            self.skipTest(run["hibernated"]["off"])
+        self.assertEqual((run["created"], run["reduced"]), (count, ""))
+        self.assertGreaterEqual(run["hibernated"]["tasks"], count * 0.99)
+        self.assertEqual(run["check"]["sum"], sum_received(count))
+        self.assertEqual([p["name"] for p in run["phases"]], COLD_PHASES)
+        self.assertRegex(done.stdout, r"(?m)^memory, each +-$")
+        self.assertIn(f"woken, in waves of {run['wave']:,}", done.stdout)
+
     def test_little_memory(self):
         done = program.run(MILLION, "--goroutines=100000000", "--threads=0", "--memory=80M", "--no-progress")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
