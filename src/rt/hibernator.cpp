@@ -5,6 +5,7 @@
 
 #include "rt/cold.hpp"
 #include "rt/hibernate.hpp"
+#include "rt/rt.hpp"
 #include "rt/sched.hpp"
 #include "rt/stack.hpp"
 #include "sys/clock.hpp"
