@@ -336,7 +336,8 @@ WEFT_TEST(retake_test, no_migration_where_nothing_parks)
                 }
             });
     }
-    weft::go(
+    weft::wait_group beside;
+    beside.go(
         [&]
         {
             while (!done)
@@ -344,6 +345,7 @@ WEFT_TEST(retake_test, no_migration_where_nothing_parks)
         });
     all.wait();
     done = true;
+    beside.wait();
     EXPECT_EQ(moved, 0);
 }
 

@@ -35,12 +35,18 @@ struct result {
     sys::walk_end end;
 };
 
-result walk(const sys::register_set& from, const sys::stack_piece& stack, std::size_t limit = most)
+/// Into the room that `r` has: allocates nothing.
+void walk_into(result& r, const sys::register_set& from, const sys::stack_piece& stack)
 {
-    result r{frames(limit), sys::walk_end::lost};
     const sys::walked w = sys::walk_stack(from, {&stack, 1}, r.found);
     r.found.resize(w.count);
     r.end = w.end;
+}
+
+result walk(const sys::register_set& from, const sys::stack_piece& stack, std::size_t limit = most)
+{
+    result r{frames(limit), sys::walk_end::lost};
+    walk_into(r, from, stack);
     return r;
 }
 
@@ -291,9 +297,11 @@ TEST_F(parked_test, only_within_its_bounds)
 std::atomic<bool> handled{false};
 result in_handler;
 
+sys::stack_piece interrupted_stack;  ///< found beforehand: the C library allocates to find it
+
 void walk_from_handler(int)
 {
-    in_handler = walk(sys::registers_here(), own_stack());
+    walk_into(in_handler, sys::registers_here(), interrupted_stack);
     handled = true;
 }
 
@@ -326,6 +334,8 @@ TEST(unwind_test, through_a_signal_frame)
     if (weft::test::slow())
         GTEST_SKIP() << "an emulator's signal frames have no tables";
     const handler installed([](struct sigaction& s) { s.sa_handler = &walk_from_handler; });
+    interrupted_stack = own_stack();
+    in_handler.found.assign(most, {});
     deep(5, [] { ::raise(SIGUSR1); });
     ASSERT_TRUE(handled);
     if (weft::test::under_tsan)
