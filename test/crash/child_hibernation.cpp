@@ -162,7 +162,7 @@ int forks()
                 if (plain == 0) {
                     std::size_t right = 0;
                     for (std::size_t i = 0; i < all.size(); ++i) {
-                        right += all.word(i) == i ? 1 : 0;
+                        right += all.word(i) == i ? 1U : 0U;
                         all.word(i) = 7;  // the child's own
                     }
                     ::_exit(right == all.size() ? 0 : 1);
@@ -207,7 +207,7 @@ int forks_in_between()
                 if (child == 0) {
                     std::size_t right = 0;
                     for (std::size_t i = 0; i < all.size(); ++i)
-                        right += all.word(i) == i ? 1 : 0;
+                        right += all.word(i) == i ? 1U : 0U;
                     ::_exit(right == all.size() ? 0 : 1);
                 }
                 good += status_of(child) == 0 ? 1 : 0;

@@ -3,8 +3,8 @@
 // it, and while somebody else hibernates too. Nobody runs on a stack that is away or on its way, and no write is lost.
 //
 // The bits in g::why are the shipped cold.hpp, an M's section the shipped claim.hpp. Around them hibernate(), thaw(),
-// restore_at(), leave_for_next(), finish_outside() and begin_run() in the same steps, with one stack of one page. Left out: that stacks are taken away
-// in groups, under one lock of the stripe, and control blocks that are used again.
+// restore_at(), leave_for_next(), finish_outside() and begin_run() in the same steps, with one stack of one page. Left
+// out: that stacks are taken away in groups, under one lock of the stripe, and control blocks that are used again.
 #include "model/explore.hpp"
 
 #include <gtest/gtest.h>
@@ -102,9 +102,9 @@ struct one_goroutine {
         name(context, "context");
         name(ms[0], "claim of M1");
         name(ms[1], "claim of M2");
-        for (weft::rt::claim& m : ms) {
-            m.come_back();
-            m.exit();
+        for (weft::rt::claim& own : ms) {
+            own.come_back();
+            own.exit();
         }
         name(page, "page");
         name(stripe, "stripe");

@@ -404,7 +404,7 @@ WEFT_TEST(hibernation_test, with_its_errno)
 WEFT_TEST(hibernation_test, stacks_of_every_class)
 {
     SKIP_WHERE_OFF();
-    for (const std::size_t kib : {16, 32, 64, 128, 256, 1'024, 2'048, 4'096, 65'536}) {
+    for (const unsigned kib : {16U, 32U, 64U, 128U, 256U, 1'024U, 2'048U, 4'096U, 65'536U}) {
         gate open;
         expect_intact(
             20, [&](std::size_t) { open.wait(); }, [&] { open.open(); }, {.stack_size = std::size_t{kib} << 10});

@@ -41,7 +41,7 @@ TEST(memory_test, reservations_are_aligned)
 {
     for (const pages kind : {pages::small, pages::huge}) {
         for (const std::size_t alignment : {page, 64 * page, 2 * mib, 64 * mib}) {
-            auto* const at = static_cast<char*>(reserve(4 * mib, alignment, kind));
+            auto* const at = static_cast<char*>(reserve(4 * mib, alignment, kind, "weft test"));
             ASSERT_NE(at, nullptr);
             EXPECT_EQ(reinterpret_cast<std::uintptr_t>(at) % alignment, 0U);
             at[0] = 1;
@@ -53,12 +53,12 @@ TEST(memory_test, reservations_are_aligned)
 
 TEST(memory_test, a_reservation_beyond_the_address_space_is_refused)
 {
-    EXPECT_EQ(reserve(std::size_t{1} << 50, page, pages::small), nullptr);
+    EXPECT_EQ(reserve(std::size_t{1} << 50, page, pages::small, "weft test"), nullptr);
 }
 
 TEST(memory_test, discarded_memory_is_zero_again)
 {
-    auto* const at = static_cast<char*>(reserve(16 * page, page, pages::small));
+    auto* const at = static_cast<char*>(reserve(16 * page, page, pages::small, "weft test"));
     ASSERT_NE(at, nullptr);
     at[0] = 1;
     at[page] = 2;
@@ -76,7 +76,7 @@ void guards_fault(bool forbid_markers)
     if (forbid_markers) {
         EXPECT_EQ(kind, guard_kind::prot_none);
     }
-    auto* const at = static_cast<char*>(reserve(4 * page, page, pages::small));
+    auto* const at = static_cast<char*>(reserve(4 * page, page, pages::small, "weft test"));
     ASSERT_NE(at, nullptr);
     ASSERT_TRUE(guard(at + page, page));
     EXPECT_TRUE(readable(at));
@@ -97,7 +97,7 @@ TEST(memory_test, markers_need_no_mapping)
 {
     if (init_guards(false) != guard_kind::marker)
         GTEST_SKIP() << "a kernel without guard markers";
-    auto* const at = static_cast<char*>(reserve(1'000 * page, page, pages::small));
+    auto* const at = static_cast<char*>(reserve(1'000 * page, page, pages::small, "weft test"));
     ASSERT_NE(at, nullptr);
     const std::size_t before = mappings();
     for (std::size_t i = 0; i < 1'000; i += 2)
@@ -109,7 +109,7 @@ TEST(memory_test, markers_need_no_mapping)
 TEST(memory_test, the_first_touched_page_is_found)
 {
     constexpr std::size_t pages_in_all = 5'000;
-    auto* const at = static_cast<char*>(reserve(pages_in_all * page, page, pages::small));
+    auto* const at = static_cast<char*>(reserve(pages_in_all * page, page, pages::small, "weft test"));
     ASSERT_NE(at, nullptr);
     char* const end = at + pages_in_all * page;
     if (first_touched(at, end) == nullptr)

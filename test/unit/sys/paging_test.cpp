@@ -93,7 +93,8 @@ INSTANTIATE_TEST_SUITE_P(each, paging_test, testing::Values(refill::userfault, r
 
 /// Some pages that may be paged.
 struct paged {
-    explicit paged(std::size_t pages) : bytes(pages * page), at(static_cast<char*>(reserve(bytes, page, pages::small)))
+    explicit paged(std::size_t pages)
+        : bytes(pages * page), at(static_cast<char*>(reserve(bytes, page, pages::small, "weft test")))
     {
         EXPECT_NE(at, nullptr);
         EXPECT_TRUE(allow_paging(at, bytes));
@@ -359,7 +360,7 @@ TEST(paging_choice_test, nothing_where_both_are_refused)
             EXPECT_EQ(init_paging(true, true), refill::none);
             EXPECT_EQ(refill_in_use(), refill::none);
             EXPECT_NE(std::string(refill_refusal()), "");
-            auto* const at = static_cast<char*>(reserve(page, page, pages::small));
+            auto* const at = static_cast<char*>(reserve(page, page, pages::small, "weft test"));
             ASSERT_NE(at, nullptr);
             EXPECT_FALSE(allow_paging(at, page));
             release(at, page);
