@@ -64,9 +64,10 @@ void add_memory_bar(chart& c, const run_result& run, const memory_cost& m, const
                     const char* css_class)
 {
     const auto each = [&](std::int64_t bytes) { return std::max(0.0, run.per_task(static_cast<double>(bytes))); };
-    const double whole = each(m.available);
-    const double pages = std::min(whole, each(m.pages));
-    const double tables = std::min(whole - pages, each(m.page_tables));
+    const double pages = each(m.pages);
+    const double tables = each(m.page_tables);
+    // Less than what is certainly this process's: another one has given memory back meanwhile.
+    const double whole = std::max(each(m.available), pages + tables);
     c.bars.push_back({label,
                       css_class,
                       {{"pages", pages, 0}, {"page tables", tables, 1}, {"kernel", whole - pages - tables, 2}},

@@ -82,6 +82,12 @@ bool nothing_runs() noexcept
     return sched.idle.read().idle >= sched.procs.load(base::memory_order_relaxed);
 }
 
+std::uint64_t stacks_in_use() noexcept
+{
+    const stack_counts stacks = count_stacks();
+    return stacks.made - std::min(stacks.free, stacks.made);
+}
+
 void look_at_memory() noexcept
 {
     const sys::memory_room room = sys::read_memory_room();
@@ -146,16 +152,20 @@ private:
         const std::int64_t end = sys::monotonic_now() + ns;
         for (;;) {
             const std::int64_t now = sys::monotonic_now();
-            if (now >= look_at_ && count_stacks().made >= many_stacks) {
+            const bool many = stacks_in_use() >= many_stacks;
+            if (!many) {
+                memory_is_short.store(false, base::memory_order_relaxed);
+            } else if (now >= look_at_) {
                 look_at_memory();
                 look_at_ = now + room_interval;
             }
             const bool is_short = memory_is_short.load(base::memory_order_relaxed);
-            const std::int64_t until =
-                is_short ? std::min(end, now + short_interval) : std::min(end, now + room_interval);
             if (now >= end)
                 return;
-            sys::futex_wait_until(nap, awake, until);
+            sys::futex_wait_until(nap, awake,
+                                  std::min(end, now + (is_short ? short_interval
+                                                       : many   ? room_interval
+                                                                : second)));
             stop_at_exit();
             if (is_short)
                 return;
@@ -207,9 +217,11 @@ bool hibernator_runs() noexcept
 
 void nudge_hibernator(std::int64_t now) noexcept
 {
-    if (now - nudged_at < interval || !can_hibernate() || (!eager && count_stacks().made < enough_stacks))
+    if (now - nudged_at < std::min(interval, second))
         return;
     nudged_at = now;
+    if (!can_hibernate() || (!eager && stacks_in_use() < enough_stacks))
+        return;
     if (!started.load(base::memory_order_relaxed)) {
         started.store(sys::start_thread("weft-cold", &hibernator_main, nullptr) == 0, base::memory_order_relaxed);
         return;

@@ -146,6 +146,9 @@ class bubble;
 /// with EFAULT: puts that back. Not for long, but for long enough. False: nothing was missing.
 bool bring_back(std::span<const std::byte> memory) noexcept;
 
+/// For reports: the frames of `function`, which calls what parks, say nothing and are left out. Before main().
+bool hide_from_reports(const void* function) noexcept;
+
 /// Hibernates all goroutines that are parked now and may be (hibernator.hpp). Returns how many.
 std::size_t hibernate_all() noexcept;
 

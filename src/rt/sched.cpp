@@ -9,6 +9,7 @@
 // next stack: from that moment another M may run it.
 #include "rt/sched.hpp"
 
+#include <array>
 #include <new>
 #include <utility>
 
@@ -603,8 +604,26 @@ void finish_outside(m& self) noexcept
 
 }  // namespace
 
+namespace {
+
+// Written before main().
+constinit std::array<const void*, 32> hidden{};
+constinit std::size_t hidden_count = 0;
+
+}  // namespace
+
+bool hide_from_reports(const void* function) noexcept
+{
+    base::check(hidden_count < hidden.size(), "room for functions that are not shown");
+    hidden[hidden_count++] = function;
+    return true;
+}
+
 bool is_inner_function(const void* function) noexcept
 {
+    for (std::size_t i = 0; i < hidden_count; ++i)
+        if (hidden[i] == function)
+            return true;
     const auto is = [function](auto* f) { return function == reinterpret_cast<const void*>(f); };
     return is(&park) || is(&park_inside) || is(&park_until) || is(&park_until_inside) || is(&park_special) ||
            is(&park_published) || is(&switch_out) || is(&switch_out_without_p) || is(&switch_in_exception) ||

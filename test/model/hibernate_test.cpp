@@ -351,7 +351,7 @@ TEST(model_hibernate, looks_again_after_the_barrier)
 
 TEST(model_hibernate, looks_at_the_state_before_the_reason)
 {
-    EXPECT_BROKEN("what says cold is away", explore<against_wakers>({}, mistake::why_before_state));
+    EXPECT_BROKEN("data race", explore<against_wakers>({}, mistake::why_before_state));
 }
 
 TEST(model_hibernate, nobody_runs_on_a_stack_that_is_away_without_a_p)

@@ -188,6 +188,11 @@ void ready(g_list& items) noexcept
         ready(item);
 }
 
+bool hide_from_reports(const void*) noexcept
+{
+    return true;
+}
+
 bool worth_spinning() noexcept
 {
     return model::runtime::get().spinning_pays;

@@ -38,6 +38,9 @@ constexpr std::size_t kib = 1'024;
     return sum;
 }
 
+/// Parked ones keep their stacks: what is looked at here are free ones.
+constexpr weft::attr hot{.hibernate = false};
+
 /// `count` goroutines that are all deep, and then all alive at the same time. The number of bytes that went wrong.
 unsigned burst(std::size_t count, std::size_t depth)
 {
@@ -45,14 +48,16 @@ unsigned burst(std::size_t count, std::size_t depth)
     weft::wait_group all;
     std::atomic<std::size_t> arrived{0};
     std::atomic<unsigned> bad{0};
+    all.add(static_cast<int>(count));
     for (std::size_t i = 0; i < count; ++i)
-        all.go(
-            [&]
-            {
-                bad += go_deep(depth, static_cast<unsigned char>(arrived.load()));
-                ++arrived;
-                finish.wait();
-            });
+        weft::go(hot,
+                 [&]
+                 {
+                     bad += go_deep(depth, static_cast<unsigned char>(arrived.load()));
+                     ++arrived;
+                     finish.wait();
+                     all.done();
+                 });
     EXPECT_TRUE(eventually([&] { return arrived == count; }));
     finish.open();
     all.wait();
@@ -191,13 +196,15 @@ TEST_F(decay_test, memory_adds_up_to_what_the_process_has)
             gate finish;
             weft::wait_group all;
             std::atomic<std::size_t> arrived{0};
+            all.add(static_cast<int>(count));
             for (std::size_t i = 0; i < count; ++i)
-                all.go(
-                    [&]
-                    {
-                        ++arrived;
-                        finish.wait();
-                    });
+                weft::go(hot,
+                         [&]
+                         {
+                             ++arrived;
+                             finish.wait();
+                             all.done();
+                         });
             EXPECT_TRUE(eventually([&] { return arrived == count && weft::stats().goroutines_waiting == count; }));
             const weft::runtime_memory during = weft::memory();
             EXPECT_GE(during.stacks, count * 4 * kib);
