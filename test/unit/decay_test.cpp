@@ -114,6 +114,8 @@ bool page_tables_are_freed()
 TEST_F(decay_test, by_itself_and_completely)
 {
     const std::size_t count = scaled_live(10'000);
+    weft::run(let_decay);
+    const weft::runtime_memory base = weft::memory();
     weft::run([&] { EXPECT_EQ(burst(count, 32 * kib), 0U); });
     const weft::runtime_memory peak = weft::memory();
     EXPECT_TRUE(spin_until(
@@ -126,8 +128,9 @@ TEST_F(decay_test, by_itself_and_completely)
     EXPECT_TRUE(spin_until([] { return weft::rt::decay_nap.load() == weft::rt::nap_of_decay::deep; }))
         << "and then it sleeps for good";
     const weft::runtime_memory after = weft::memory();
-    EXPECT_LE(after.stacks, peak.stacks / 20);
-    if (!under_sanitizer && weft::sys::guards_are_markers() && page_tables_are_freed()) {
+    EXPECT_LE(after.stacks, base.stacks + (peak.stacks - base.stacks) / 20);
+    // A few tables are too little beside what others need.
+    if (!under_sanitizer && !weft::test::slow() && weft::sys::guards_are_markers() && page_tables_are_freed()) {
         const std::uint64_t tables = count * weft::default_stack_size / (2'048 * kib) * 4 * kib;  // a page for 2 MiB
         EXPECT_LE(after.page_tables, peak.page_tables - tables * 9 / 10) << peak.page_tables << " before";
     }
@@ -192,7 +195,9 @@ TEST_F(decay_test, memory_adds_up_to_what_the_process_has)
     weft::run(
         [&]
         {
+            let_decay();
             const weft::runtime_memory before = weft::memory();
+            const std::uint64_t committed_before = weft::stats().stack_committed;
             gate finish;
             weft::wait_group all;
             std::atomic<std::size_t> arrived{0};
@@ -214,7 +219,9 @@ TEST_F(decay_test, memory_adds_up_to_what_the_process_has)
             const double sum = rest + static_cast<double>(during.stacks + during.control_blocks + during.page_tables);
             const double whole = static_cast<double>(during.resident + during.page_tables);
             EXPECT_NEAR(sum, whole, whole / 20);
-            EXPECT_GE(weft::stats().stack_committed * 21, during.stacks * 20) << "as long as all are shallow";
+            // Those that are there already may be deep, in a P's cache.
+            EXPECT_GE((weft::stats().stack_committed - committed_before) * 21, (during.stacks - before.stacks) * 20)
+                << "as long as all are shallow";
             finish.open();
             all.wait();
         });
