@@ -28,6 +28,8 @@
 
 namespace weft::rt {
 
+constinit base::atomic<std::uint64_t> hibernated_now{0};
+
 namespace {
 
 constexpr std::size_t page = base::page_size;
@@ -66,7 +68,6 @@ const char* refusal = "the runtime has not started";
 bool spans_may_be_cold = false;     // written at the start
 std::uint64_t most_cold_edges = 0;  // written at the start
 
-base::atomic<std::uint64_t> stacks_away{0};
 base::atomic<std::uint64_t> stacks_taken{0};
 base::atomic<std::uint64_t> stacks_restored{0};
 base::atomic<std::uint64_t> stacks_restored_by_fault{0};
@@ -305,7 +306,7 @@ bool restore(const place& at, stripe& held, packed_stack& kept) noexcept
     --at.span_state().away;
     clear_cold(kept.owner->why);
     give_packed(&kept);
-    stacks_away.fetch_sub(1, base::memory_order_relaxed);
+    hibernated_now.fetch_sub(1, base::memory_order_relaxed);
     stacks_restored.fetch_add(1, base::memory_order_relaxed);
     return true;
 }
@@ -505,7 +506,7 @@ std::size_t group::take_away(stripe& held) noexcept
         }
     }
     count_ = 0;
-    stacks_away.fetch_add(taken, base::memory_order_relaxed);
+    hibernated_now.fetch_add(taken, base::memory_order_relaxed);
     stacks_taken.fetch_add(taken, base::memory_order_relaxed);
     return taken;
 }
@@ -761,7 +762,7 @@ void restart_hibernation_in_child() noexcept
 
 hibernation_counts count_hibernation() noexcept
 {
-    return {stacks_away.load(base::memory_order_relaxed), stacks_taken.load(base::memory_order_relaxed),
+    return {hibernated_now.load(base::memory_order_relaxed), stacks_taken.load(base::memory_order_relaxed),
             stacks_restored.load(base::memory_order_relaxed), stacks_restored_by_fault.load(base::memory_order_relaxed),
             cold_spans.load(base::memory_order_relaxed)};
 }

@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <span>
 
+#include "base/atomic.hpp"
 #include "rt/g.hpp"
+#include "rt/rt.hpp"
 #include "sys/unwind.hpp"
 
 namespace weft::rt {
@@ -44,6 +46,17 @@ void unlock_hibernation() noexcept;
 /// Before a goroutine whose `why` says cold runs: `item` is running by its state already. Its stack is there
 /// afterwards.
 void thaw(g& item) noexcept;
+
+/// Stacks that are away.
+extern base::atomic<std::uint64_t> hibernated_now;
+/// By who goes through many waiters, before it touches the next one, `object`: spares the fault, which costs as much as
+/// putting the stack back.
+template <class T>
+WEFT_ALWAYS_INLINE void expect_to_touch(const T& object) noexcept
+{
+    if (hibernated_now.load(base::memory_order_relaxed) != 0) [[unlikely]]
+        (void)bring_back(std::as_bytes(std::span(&object, 1)));
+}
 
 /// In the handler of SIGSEGV, on any thread, before anything else is made of the fault. True: what was missing at
 /// `address` is there now.
