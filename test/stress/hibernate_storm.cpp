@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/scale.hpp"
 #include "../support/storm.hpp"
 #include "weft/testing.hpp"
 
@@ -136,8 +137,10 @@ void own(world& w, owner_place& mine, rng& r)
 
 void start_owner(world& w, owner_place& mine, rng r, weft::wait_group& all)
 {
-    constexpr std::array<std::size_t, 5> sizes{weft::default_stack_size, weft::default_stack_size,
-                                               weft::default_stack_size, std::size_t{64} << 10, std::size_t{1} << 20};
+    // The frames of own_deep() are several times larger under sanitizers.
+    constexpr std::size_t smallest = std::size_t{weft::test::under_sanitizer ? 256U : 64U} << 10U;
+    constexpr std::size_t usual = std::max(weft::default_stack_size, smallest);
+    constexpr std::array<std::size_t, 5> sizes{usual, usual, usual, smallest, std::size_t{1} << 20U};
     all.add();
     const std::size_t size = sizes[r.below(sizes.size())];
     weft::go(weft::attr{.stack_size = size},
