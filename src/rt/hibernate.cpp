@@ -28,8 +28,6 @@
 
 namespace weft::rt {
 
-constinit base::atomic<std::uint64_t> hibernated_now{0};
-
 namespace {
 
 constexpr std::size_t page = base::page_size;
@@ -68,6 +66,7 @@ const char* refusal = "the runtime has not started";
 bool spans_may_be_cold = false;     // written at the start
 std::uint64_t most_cold_edges = 0;  // written at the start
 
+base::atomic<std::uint64_t> stacks_away{0};
 base::atomic<std::uint64_t> stacks_taken{0};
 base::atomic<std::uint64_t> stacks_restored{0};
 base::atomic<std::uint64_t> stacks_restored_by_fault{0};
@@ -306,7 +305,7 @@ bool restore(const place& at, stripe& held, packed_stack& kept) noexcept
     --at.span_state().away;
     clear_cold(kept.owner->why);
     give_packed(&kept);
-    hibernated_now.fetch_sub(1, base::memory_order_relaxed);
+    stacks_away.fetch_sub(1, base::memory_order_relaxed);
     stacks_restored.fetch_add(1, base::memory_order_relaxed);
     return true;
 }
@@ -506,7 +505,7 @@ std::size_t group::take_away(stripe& held) noexcept
         }
     }
     count_ = 0;
-    hibernated_now.fetch_add(taken, base::memory_order_relaxed);
+    stacks_away.fetch_add(taken, base::memory_order_relaxed);
     stacks_taken.fetch_add(taken, base::memory_order_relaxed);
     return taken;
 }
@@ -717,6 +716,12 @@ bool bring_back(std::span<const std::byte> memory) noexcept
     return was_missing;
 }
 
+void expect_to_touch(const void* object, std::size_t size) noexcept
+{
+    if (stacks_away.load(base::memory_order_relaxed) != 0)
+        (void)bring_back({static_cast<const std::byte*>(object), size});
+}
+
 bool with_hibernated(char* top, void (*look)(const sys::stack_piece& copy, void* argument) noexcept,
                      void* argument) noexcept
 {
@@ -762,7 +767,7 @@ void restart_hibernation_in_child() noexcept
 
 hibernation_counts count_hibernation() noexcept
 {
-    return {hibernated_now.load(base::memory_order_relaxed), stacks_taken.load(base::memory_order_relaxed),
+    return {stacks_away.load(base::memory_order_relaxed), stacks_taken.load(base::memory_order_relaxed),
             stacks_restored.load(base::memory_order_relaxed), stacks_restored_by_fault.load(base::memory_order_relaxed),
             cold_spans.load(base::memory_order_relaxed)};
 }

@@ -47,16 +47,9 @@ void unlock_hibernation() noexcept;
 /// afterwards.
 void thaw(g& item) noexcept;
 
-/// Stacks that are away.
-extern base::atomic<std::uint64_t> hibernated_now;
-/// By who goes through many waiters, before it touches the next one, `object`: spares the fault, which costs as much as
-/// putting the stack back.
-template <class T>
-WEFT_ALWAYS_INLINE void expect_to_touch(const T& object) noexcept
-{
-    if (hibernated_now.load(base::memory_order_relaxed) != 0) [[unlikely]]
-        (void)bring_back(std::as_bytes(std::span(&object, 1)));
-}
+/// By who goes through many waiters, before it touches the next one: spares the fault, which costs as much as putting
+/// the stack back.
+void expect_to_touch(const void* object, std::size_t size) noexcept;
 
 /// In the handler of SIGSEGV, on any thread, before anything else is made of the fault. True: what was missing at
 /// `address` is there now.
