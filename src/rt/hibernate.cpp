@@ -70,7 +70,6 @@ base::atomic<std::uint64_t> stacks_away{0};
 base::atomic<std::uint64_t> stacks_taken{0};
 base::atomic<std::uint64_t> stacks_restored{0};
 base::atomic<std::uint64_t> stacks_restored_by_fault{0};
-base::atomic<std::uint64_t> cold_spans{0};
 /// Neighbouring spans of which one is cold and the other not: each costs a mapping.
 base::atomic<std::uint64_t> cold_edges{0};
 
@@ -208,7 +207,6 @@ void note_cold(const place& at, bool cold) noexcept
     const std::int64_t more = edges_more_if_cold(at);
     at.span_state().cold.store(cold, base::memory_order_release);
     cold_edges.fetch_add(static_cast<std::uint64_t>(cold ? more : -more), base::memory_order_relaxed);
-    cold_spans.fetch_add(cold ? 1 : static_cast<std::uint64_t>(-1), base::memory_order_relaxed);
 }
 
 /// Puts a cold span's guards and markers back, under cover of its having no access. What is at `except` (null: nothing)
@@ -768,8 +766,8 @@ void restart_hibernation_in_child() noexcept
 hibernation_counts count_hibernation() noexcept
 {
     return {stacks_away.load(base::memory_order_relaxed), stacks_taken.load(base::memory_order_relaxed),
-            stacks_restored.load(base::memory_order_relaxed), stacks_restored_by_fault.load(base::memory_order_relaxed),
-            cold_spans.load(base::memory_order_relaxed)};
+            stacks_restored.load(base::memory_order_relaxed),
+            stacks_restored_by_fault.load(base::memory_order_relaxed)};
 }
 
 }  // namespace weft::rt

@@ -9,9 +9,7 @@
 #include <cstdint>
 #include <span>
 
-#include "base/atomic.hpp"
 #include "rt/g.hpp"
-#include "rt/rt.hpp"
 #include "sys/unwind.hpp"
 
 namespace weft::rt {
@@ -70,7 +68,6 @@ struct hibernation_counts {
     std::uint64_t hibernated;  ///< taken away, ever
     std::uint64_t restored;    ///< put back, ever
     std::uint64_t by_fault;    ///< of those, because somebody else touched them
-    std::uint64_t spans;       ///< ranges of 2 MiB without a page table now
 };
 [[nodiscard]] hibernation_counts count_hibernation() noexcept;
 
