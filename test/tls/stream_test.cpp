@@ -455,7 +455,9 @@ WEFT_TEST(tls_test, many_on_small_stacks)
                      stream s = tls::accept(std::move(ends->second), server);
                      const std::string heard = read_some(s);
                      s.write(bytes(heard + heard));
+                     const bool at_end = read_some(s).empty();  // who closes earlier breaks the client's pipe
                      s.close();
+                     good += at_end ? 1 : 0;
                      all.done();
                  });
         weft::go(small,
@@ -469,7 +471,7 @@ WEFT_TEST(tls_test, many_on_small_stacks)
                  });
     }
     all.wait();
-    EXPECT_EQ(good, count);
+    EXPECT_EQ(good, 2 * count);
 }
 
 }  // namespace
