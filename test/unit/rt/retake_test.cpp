@@ -434,6 +434,26 @@ WEFT_TEST(retake_test, nobody_loses_a_p_that_nobody_needs)
     EXPECT_EQ(weft::stats().retakes, before);
 }
 
+WEFT_TEST(retake_test, who_starts_goroutines_takes_an_idle_p_again)
+{
+    const procs one(1);
+    ASSERT_TRUE(eventually([] { return weft::stats().goroutines_without_p == 0; }));
+    const long thread = thread_id();
+    std::atomic<bool> ran{false};
+    weft::go([&] { ran = true; });
+    compute_until(ran);  // by the P that we had
+    EXPECT_EQ(weft::stats().goroutines_without_p, 1U);
+    weft::wait_group all;
+    EXPECT_TRUE(weft::test::spin_until(
+        [&]
+        {
+            all.go([] {});
+            return weft::stats().goroutines_without_p == 0;
+        }));
+    EXPECT_EQ(thread_id(), thread);
+    all.wait();
+}
+
 WEFT_TEST(retake_test, a_retired_p_is_taken_from_a_loop)
 {
     const procs two(2);
