@@ -293,7 +293,6 @@ void release_after_switch(m& self, const goroutine_end& end) noexcept
 /// The last of an ended goroutine's stack: `next` (null: g0) goes on.
 [[noreturn]] WEFT_ALWAYS_INLINE void switch_for_good(m& self, const goroutine_end& end, g* next) noexcept
 {
-    sys::forget_frames(end.stack_top);
     const sys::context* to = &self.g0;
     self.current = nullptr;
     if (next != nullptr) {
@@ -306,6 +305,7 @@ void release_after_switch(m& self, const goroutine_end& end) noexcept
         sys::before_switch(nullptr, self.g0_low, self.g0_size, self.g0_fiber);
     }
     sys::context nowhere;
+    sys::forget_frames(end.stack_top);  // after all else here: what leaves its scope is poisoned, too
     sys::switch_context(&nowhere, to, &self);
     __builtin_unreachable();
 }
