@@ -429,7 +429,6 @@ void bubble::abandon_all()
     for (bubble_member* member = members_; member != nullptr; member = member->next) {
         g& who = *member->who;
         who.state.store(g_state::dead, base::memory_order_relaxed);
-        sys::keep_reachable(&who, sizeof who);
         sys::keep_reachable(who.ctx.sp, static_cast<std::size_t>(who.stack_top - static_cast<const char*>(who.ctx.sp)));
     }
     sched.started_outside.fetch_sub(alive_, base::memory_order_relaxed);

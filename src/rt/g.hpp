@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "base/atomic.hpp"
@@ -171,6 +172,9 @@ public:
         }
         return nullptr;
     }
+
+    /// All that it goes through.
+    [[nodiscard]] std::span<const g_row> rows() const noexcept { return {rows_.data(), count_}; }
 
     static constexpr std::size_t most_rows = 128;
 

@@ -77,6 +77,13 @@ WEFT_ALWAYS_INLINE void forget_frames([[maybe_unused]] const void* top) noexcept
 #endif
 }
 
+/// At the end of the process somebody looks for memory that nothing points to.
+#ifdef WEFT_ASAN
+inline constexpr bool leak_checker = true;
+#else
+inline constexpr bool leak_checker = false;
+#endif
+
 /// For good: what is pointed to from there is not leaked.
 inline void keep_reachable([[maybe_unused]] const void* low, [[maybe_unused]] std::size_t size) noexcept
 {
