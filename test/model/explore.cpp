@@ -1,6 +1,5 @@
 #include "model/explore.hpp"
 
-#include <pthread.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -10,22 +9,10 @@
 #include <exception>
 
 #include "model/explorer.hpp"
-#include "sys/sanitizer.hpp"
-
-#ifdef WEFT_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
 
 namespace weft::model::detail {
 
 namespace {
-
-// Sanitizers slow executions down tenfold, and are there to look at the explorer's and the explored code's own memory.
-#if defined(WEFT_ASAN) || defined(WEFT_TSAN)
-constexpr std::uint64_t enough_executions = 20'000;
-#else
-constexpr std::uint64_t enough_executions = ~std::uint64_t{0};
-#endif
 
 constexpr std::uint8_t proceed = 0xff;  // among the threads whose store might drain: nobody's, take the step
 constexpr std::uint64_t never = ~std::uint64_t{0};
@@ -52,14 +39,10 @@ explorer* explorer::get() noexcept
     return the_explorer;
 }
 
-explorer::explorer(const options& how, const program& what)
-    : how_(how), program_(what), memory_(how), main_fiber_(sys::this_fiber())
+explorer::explorer(const options& how, const program& what) : how_(how), program_(what), memory_(how)
 {
-    pthread_attr_t attributes;
-    if (the_explorer != nullptr || pthread_getattr_np(pthread_self(), &attributes) != 0)
+    if (the_explorer != nullptr)
         misuse("one exploration at a time");
-    pthread_attr_getstack(&attributes, &main_stack_, &main_stack_bytes_);
-    pthread_attr_destroy(&attributes);
     for (int i = 0; i < program_.threads; ++i) {
         void* const region =
             mmap(nullptr, guard_bytes + stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -74,7 +57,6 @@ explorer::~explorer()
 {
     the_explorer = nullptr;
     for (const model_thread& t : threads_) {
-        sys::delete_fiber(t.fiber);
         if (t.stack != nullptr)
             munmap(t.stack - guard_bytes, guard_bytes + stack_bytes);
     }
@@ -90,7 +72,7 @@ result explorer::explore_all()
         result_.states = seen_.size();
         if (outcome_ != outcome::failed && result_.executions == how_.max_executions && !long_run())
             return result_;
-    } while (outcome_ != outcome::failed && result_.executions < enough_executions && backtrack());
+    } while (outcome_ != outcome::failed && backtrack());
     result_.complete = true;
     if (outcome_ == outcome::failed) {
         // path_ holds every choice of this execution, so it is the same once more.
@@ -167,12 +149,6 @@ void explorer::start(int thread)
     t.next = {};
     t.news_seen = never;
     t.looked_at_change = never;
-#ifdef WEFT_ASAN
-    __asan_unpoison_memory_region(t.stack, stack_bytes);
-#endif
-    // The old one's shadow stack still has the calls of an execution that was dropped.
-    sys::delete_fiber(t.fiber);
-    t.fiber = sys::new_fiber();
     std::byte* top = t.stack + stack_bytes;
 #if defined(__x86_64__)
     top -= sizeof(void*);  // where a call would have put the return address
@@ -188,7 +164,6 @@ void explorer::entry(void* /*unused*/)
 
 void explorer::body()
 {
-    sys::after_switch(of(current_).fake_stack);
     try {
         program_.run(program_.storage, current_);
         of(current_).done = true;
@@ -206,14 +181,8 @@ void explorer::switch_to(int thread)
 {
     const int from = current_;
     current_ = thread;
-    void** const fake_stack = from == nobody ? &main_fake_stack_ : &of(from).fake_stack;
-    if (thread == nobody)
-        sys::before_switch(fake_stack, main_stack_, main_stack_bytes_, main_fiber_);
-    else
-        sys::before_switch(fake_stack, of(thread).stack, stack_bytes, of(thread).fiber);
     sys::switch_context(from == nobody ? &main_context_ : &of(from).context,
                         thread == nobody ? &main_context_ : &of(thread).context, nullptr);
-    sys::after_switch(*fake_stack);
 }
 
 // ---- choices

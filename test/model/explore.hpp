@@ -89,7 +89,7 @@ struct options {
 
 struct result {
     bool failed = false;
-    bool complete = false;  ///< all executions within the bound, or (in a sanitizer's build) the first 20,000
+    bool complete = false;  ///< all executions within the bound
     std::string what{};     ///< of the first failure found, with the fewest preemptions
     std::string trace{};
     std::string schedule{};

@@ -98,8 +98,6 @@ private:
     };
     struct model_thread {
         sys::context context{};
-        void* fake_stack = nullptr;  ///< ASan's
-        void* fiber = nullptr;       ///< TSan's
         std::byte* stack = nullptr;
         bool done = false;
         operation next;
@@ -164,10 +162,6 @@ private:
     machine memory_;
     std::array<model_thread, max_threads> threads_;
     sys::context main_context_{};
-    void* main_fake_stack_ = nullptr;
-    void* main_fiber_ = nullptr;
-    void* main_stack_ = nullptr;
-    std::size_t main_stack_bytes_ = 0;
 
     // Of the execution under way.
     stage stage_ = stage::off;

@@ -5,7 +5,7 @@ suites_all=(release tsan asan release-clang lto)
 
 # What each suite builds and runs, so that all of them are over in 50 minutes on two cores. The release suite is whole.
 # The others leave to it the extremes of the number of Ps, what kernels lack, the end-to-end tests and the installed
-# library; and, but for ASan, the models, which have a machine of their own. Beyond that:
+# library; and the models, which have a machine of their own. Beyond that:
 #
 #   release-clang  no storms and no edges: a compiler's mistakes show in the unit tests too
 #   lto            unit and conformance tests only: each program that is linked compiles all of the core once more
@@ -15,8 +15,7 @@ suites_all=(release tsan asan release-clang lto)
 suite_targets() {
     case $1 in
         release) ;;
-        tsan) echo weft_tests ;;
-        asan) echo weft_tests weft_model ;;
+        tsan | asan) echo weft_tests ;;
         release-clang | aarch64) echo weft_unit weft_conform weft_crash weft_fault ;;
         lto) echo weft_unit weft_conform ;;
     esac
@@ -27,8 +26,7 @@ suite_arguments() {
     local leave_out='-procs-(1|16)$|^(unit|conform)-(no|hibernate)' labels
     case $1 in
         release) return ;;
-        tsan) labels='unit|conform|tls|asio|stress-short|crash|fault' ;;
-        asan) labels='unit|conform|tls|asio|stress-short|crash|fault|model' ;;
+        tsan | asan) labels='unit|conform|tls|asio|stress-short|crash|fault' ;;
         release-clang | aarch64) labels='unit|conform|crash|fault' ;;
         lto) labels='unit|conform' ;;
     esac
