@@ -103,7 +103,7 @@ void unpack(const packed_stack& in, std::uintptr_t at, std::uint64_t* to) noexce
     const std::uint8_t* const tags = in.data;
     const std::uint8_t* from = tags + (in.words + 1) / 2;
     for (std::size_t i = 0; i < in.words; ++i) {
-        const auto how = static_cast<form>(tags[i / 2] >> (i % 2 * 4) & 0xfU);
+        const auto how = static_cast<form>(unsigned{tags[i / 2]} >> (i % 2 * 4) & 0xfU);
         std::uint64_t value = 0;
         for (unsigned byte = 0; byte < form_bytes[how]; ++byte)
             value |= static_cast<std::uint64_t>(*from++) << (8 * byte);

@@ -109,12 +109,12 @@ WEFT_TEST(chan_test, a_buffer_takes_its_capacity_and_no_more)
 WEFT_TEST(chan_test, a_capacity_that_cannot_be_is_refused)
 {
     EXPECT_THROW(chan<int>(-1), std::invalid_argument);
-    EXPECT_THROW(chan<int>(std::numeric_limits<long long>::min()), std::invalid_argument);
-    EXPECT_THROW(chan<int>(std::numeric_limits<std::size_t>::max()), std::length_error);
+    EXPECT_THROW((chan<int>(std::numeric_limits<long long>::min())), std::invalid_argument);
+    EXPECT_THROW((chan<int>(std::numeric_limits<std::size_t>::max())), std::length_error);
     EXPECT_THROW((chan<std::array<char, 1U << 20U>>(std::numeric_limits<std::int64_t>::max() >> 20)),
                  std::length_error);
     struct nothing {};
-    EXPECT_THROW(chan<nothing>(std::numeric_limits<std::uint64_t>::max()), std::length_error);
+    EXPECT_THROW((chan<nothing>(std::numeric_limits<std::uint64_t>::max())), std::length_error);
     EXPECT_EQ(chan<nothing>(std::numeric_limits<std::int32_t>::max()).capacity(), 0x7fff'ffffU);
     try {
         (void)chan<int>(-3);
