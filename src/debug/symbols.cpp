@@ -87,11 +87,31 @@ struct source {
     int line = 0;
 };
 
-source line_of(Dwfl_Module* module, Dwarf_Addr address)
+/// A compilation unit, and by what its addresses differ from those in memory.
+struct unit_at {
+    Dwarf_Die* die = nullptr;
+    Dwarf_Addr bias = 0;
+};
+
+/// libdw looks in a table that Clang does not write; then the units are asked one by one.
+unit_at unit_of(Dwfl_Module* module, Dwarf_Addr address)
+{
+    unit_at found;
+    found.die = dwfl_module_addrdie(module, address, &found.bias);
+    if (found.die == nullptr) {
+        do
+            found.die = dwfl_module_nextcu(module, found.die, &found.bias);
+        while (found.die != nullptr && dwarf_haspc(found.die, address - found.bias) <= 0);
+    }
+    return found;
+}
+
+source line_of(const unit_at& unit, Dwarf_Addr address)
 {
     source at;
-    if (Dwfl_Line* const line = dwfl_module_getsrc(module, address); line != nullptr)
-        at.file = dwfl_lineinfo(line, nullptr, &at.line, nullptr, nullptr, nullptr);
+    Dwarf_Line* const line = unit.die != nullptr ? dwarf_getsrc_die(unit.die, address - unit.bias) : nullptr;
+    if (line != nullptr && dwarf_lineno(line, &at.line) == 0)
+        at.file = dwarf_linesrc(line, nullptr, nullptr);
     return at;
 }
 
@@ -111,20 +131,18 @@ source call_of(Dwarf_Die* unit, Dwarf_Die* inlined)
 }
 
 /// Visits the functions at `address`, the innermost first. False: debug information knows of none.
-bool visit_scopes(Dwfl_Module* module, Dwarf_Addr address, const char* linked_name, visit_fn visit, void* argument)
+bool visit_scopes(const unit_at& unit, Dwarf_Addr address, const char* linked_name, visit_fn visit, void* argument)
 {
-    Dwarf_Addr bias = 0;
-    Dwarf_Die* const unit = dwfl_module_addrdie(module, address, &bias);
     // The first call finds the innermost scope, but then goes on to where that was written; the second one goes on to
     // what it was inlined into.
     Dwarf_Die* innermost = nullptr;
     Dwarf_Die* scopes = nullptr;
     int n = 0;
-    if (unit != nullptr && dwarf_getscopes(unit, address - bias, &innermost) > 0)
+    if (unit.die != nullptr && dwarf_getscopes(unit.die, address - unit.bias, &innermost) > 0)
         n = dwarf_getscopes_die(innermost, &scopes);
     std::free(innermost);
     bool any = false;
-    source at = line_of(module, address);
+    source at = line_of(unit, address);
     for (int i = 0; i < n; ++i) {
         Dwarf_Die* const scope = &scopes[i];
         const int tag = dwarf_tag(scope);
@@ -139,7 +157,7 @@ bool visit_scopes(Dwfl_Module* module, Dwarf_Addr address, const char* linked_na
         any = true;
         if (outermost)
             break;  // what encloses it is where it was declared, not where it was called
-        at = call_of(unit, scope);
+        at = call_of(unit.die, scope);
     }
     std::free(scopes);
     return any;
@@ -168,9 +186,10 @@ entries look_up(Dwarf_Addr at)
     if (module == nullptr)
         return found;
     const char* const linked_name = dwfl_module_addrname(module, at);
-    if (visit_scopes(module, at, linked_name, note, &found) || linked_name == nullptr)
+    const unit_at unit = unit_of(module, at);
+    if (visit_scopes(unit, at, linked_name, note, &found) || linked_name == nullptr)
         return found;
-    const source where = line_of(module, at);
+    const source where = line_of(unit, at);
     const weft_debug_symbol symbol{linked_name, where.file, where.line};
     note(&symbol, &found);
     return found;

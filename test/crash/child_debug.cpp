@@ -35,6 +35,12 @@ int nothing()
     return weft::run([] { return 40; });
 }
 
+// Not inlined: one place in the program where all of them start, also where a compiler unrolls loops.
+[[gnu::noinline]] void start_waiter(weft::wait_group& on)
+{
+    weft::go([&on] { on.wait(); });
+}
+
 int waits_and_sends_itself_sigquit()
 {
     return weft::run(
@@ -43,7 +49,7 @@ int waits_and_sends_itself_sigquit()
             weft::wait_group never;
             never.add();
             for (int i = 0; i < 10; ++i)
-                weft::go([&] { never.wait(); });
+                start_waiter(never);
             weft::go(weft::attr{.name = "different"}, [] { weft::sleep_for(1h); });
             weft::sleep_for(100ms);
             ::raise(SIGQUIT);
@@ -147,6 +153,13 @@ int idle_for_a_while()
         });
 }
 
+[[gnu::noinline]] void park_holding(std::mutex& a, std::shared_mutex& b)
+{
+    const std::lock_guard holds_a(a);
+    const std::shared_lock holds_b(b);
+    weft::sleep_for(1ms);
+}
+
 int parks_with_locks()
 {
     return weft::run(
@@ -154,11 +167,9 @@ int parks_with_locks()
         {
             std::mutex a;
             std::shared_mutex b;
-            for (int i = 0; i < 3; ++i) {
-                const std::lock_guard holds_a(a);
-                const std::shared_lock holds_b(b);
-                weft::sleep_for(1ms);
-            }
+            const volatile int times = 3;  // one call in the program, also where a compiler unrolls loops
+            for (int i = 0; i < times; ++i)
+                park_holding(a, b);
             {
                 const std::lock_guard holds_a(a);
             }

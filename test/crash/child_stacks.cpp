@@ -20,10 +20,16 @@ using weft::test::say;
     return frame[0] == 1 ? end : 0;
 }
 
+// Not inlined: one place in the program where all of them start, also where a compiler unrolls loops.
+[[gnu::noinline]] void start_diver(weft::wait_group& all)
+{
+    all.go([] { say("left=%zu", dive(20'000)); });
+}
+
 void start_divers(weft::wait_group& all)
 {
     for (int i = 0; i < 7; ++i)
-        all.go([] { say("left=%zu", dive(20'000)); });
+        start_diver(all);
 }
 
 // Each on the stacks that the others have used before.
@@ -50,6 +56,16 @@ int ended()
         });
 }
 
+[[gnu::noinline]] void start_waiting_diver(const weft::chan<int>& never)
+{
+    weft::go(
+        [never]
+        {
+            (void)dive(20'000);
+            (void)never.recv();
+        });
+}
+
 int alive()
 {
     return weft::run(
@@ -57,12 +73,7 @@ int alive()
         {
             const weft::chan<int> never;
             for (int i = 0; i < 5; ++i)
-                weft::go(
-                    [never]
-                    {
-                        (void)dive(20'000);
-                        (void)never.recv();
-                    });
+                start_waiting_diver(never);
             weft::sleep_for(std::chrono::milliseconds(50));
             weft::debug::dump();
             say("dumped");

@@ -146,7 +146,7 @@ TEST(debug_test, names_of_all_functions)
     EXPECT_TRUE(o.reported("child_debug.cpp:")) << o;
     const outcome d = run("deadlock", {"WEFT_PROCS=2", preload});
     EXPECT_TRUE(d.exited(2)) << d;
-    EXPECT_TRUE(d.reported("weft::wait_group::wait")) << d;
+    EXPECT_TRUE(d.reported("weft/wait_group.hpp:")) << d;  // Clang knows the inlined one as "wait"
 }
 #endif
 
