@@ -1,15 +1,24 @@
 // Programs with hibernated goroutines: what happens around them by itself, in children of fork(), and when a real fault
 // comes.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../support/observe.hpp"
@@ -357,6 +366,78 @@ int handler_on_the_alternate_stack()
     return handler(SA_ONSTACK);
 }
 
+// --- the kernel has no memory for a stack that is to come back
+
+/// From now on, `refused` times (negative: always), putting a page back by userfaultfd fails as it does where there is
+/// no memory: a filter has the kernel ask a thread of ours about each such call. Otherwise nothing here is allowed to
+/// run out of memory. -1: this kernel can't.
+int make_memory_short(int refused, std::atomic<int>& asked)
+{
+    constexpr std::uint32_t number = offsetof(seccomp_data, nr);
+    constexpr std::uint32_t request = offsetof(seccomp_data, args) + sizeof(std::uint64_t);  // its low half
+    std::array<sock_filter, 6> steps{{{BPF_LD | BPF_W | BPF_ABS, 0, 0, number},
+                                      {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_ioctl},
+                                      {BPF_LD | BPF_W | BPF_ABS, 0, 0, request},
+                                      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<std::uint32_t>(UFFDIO_COPY)},
+                                      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF},
+                                      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}}};
+    const sock_fprog program{static_cast<unsigned short>(steps.size()), steps.data()};
+    constexpr unsigned long of_all_threads =
+        SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -1;
+    const auto listener = static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, of_all_threads, &program));
+    if (listener < 0)
+        return -1;
+    std::thread(
+        [listener, refused, &asked]
+        {
+            for (;;) {
+                seccomp_notif call{};
+                if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
+                    continue;
+                seccomp_notif_resp answer{};
+                answer.id = call.id;
+                const int before = asked.fetch_add(1);
+                if (refused < 0 || before < refused)
+                    answer.error = -ENOMEM;
+                else
+                    answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+                (void)::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+            }
+        })
+        .detach();
+    return 0;
+}
+
+int woken_while_memory_is_short(int refused)
+{
+    return weft::run(
+        [refused]
+        {
+            static std::atomic<int> asked{0};  // the thread lives on
+            sleepers all(20);
+            all.hibernate();
+            if (make_memory_short(refused, asked) != 0) {
+                say("off: this kernel's filters can't ask");
+                return 0;
+            }
+            all.wake();
+            if (asked == 0)
+                say("off: stacks do not come back by userfaultfd here");
+            return 56;
+        });
+}
+
+int memory_is_short_for_a_moment()
+{
+    return woken_while_memory_is_short(50);
+}
+int memory_is_short_for_good()
+{
+    return woken_while_memory_is_short(-1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv)
@@ -371,6 +452,8 @@ int main(int argc, char** argv)
                                      {"forks_in_between", forks_in_between},
                                      {"wild_pointer_beside_few", wild_pointer_into_a_guard<3>},
                                      {"wild_pointer_beside_many", wild_pointer_into_a_guard<300>},
+                                     {"memory_is_short_for_a_moment", memory_is_short_for_a_moment},
+                                     {"memory_is_short_for_good", memory_is_short_for_good},
                                      {"jump_into_a_stack", jump_into_a_stack},
                                      {"user_handler_before", user_handler_before},
                                      {"handler_on_the_stack", handler_on_the_stack},

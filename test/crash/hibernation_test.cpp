@@ -68,6 +68,25 @@ TEST(hibernation_test, by_other_ways)
     }
 }
 
+TEST(hibernation_test, comes_back_when_there_is_memory_again)
+{
+    const outcome o = run("memory_is_short_for_a_moment", {"WEFT_PROCS=2"});
+    SKIP_WHERE_OFF(o);
+    EXPECT_TRUE(o.exited(56)) << o;
+    EXPECT_TRUE(o.wrote("hibernated: all\nintact: all\n")) << o;
+    EXPECT_EQ(o.err, "");
+}
+
+TEST(hibernation_test, says_what_is_missing_when_no_memory_comes)
+{
+    const outcome o = run("memory_is_short_for_good", {"WEFT_PROCS=2"});
+    SKIP_WHERE_OFF(o);
+    EXPECT_TRUE(o.died_of(SIGABRT)) << o;
+    EXPECT_TRUE(o.reported("for 10 s: Cannot allocate memory")) << o;
+    EXPECT_TRUE(o.reported("memory.max") && o.reported("options::hibernate_after = 0")) << o;
+    EXPECT_FALSE(o.wrote("intact")) << o;
+}
+
 TEST(hibernation_test, at_once_for_tests)
 {
     const outcome o = run("eagerly", {"WEFT_PROCS=2", "WEFT_DEBUG=hibernate"});
