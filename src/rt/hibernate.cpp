@@ -53,7 +53,7 @@ struct slab_notes {
     std::uintptr_t first_span;
 };
 
-struct alignas(base::cache_line) stripe {
+struct stripe {
     sys::lock_word lock;
     alignas(page) std::array<std::uint64_t, most_image / word> image;  // guarded by lock
 };

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "../fixture.hpp"
+#include "rt/m.hpp"
+#include "rt/rt.hpp"
 
 namespace {
 
@@ -437,18 +439,18 @@ WEFT_TEST(retake_test, nobody_loses_a_p_that_nobody_needs)
 WEFT_TEST(retake_test, who_starts_goroutines_takes_an_idle_p_again)
 {
     const procs one(1);
-    ASSERT_TRUE(eventually([] { return weft::stats().goroutines_without_p == 0; }));
     const long thread = thread_id();
     std::atomic<bool> ran{false};
     weft::go([&] { ran = true; });
     compute_until(ran);  // by the P that we had
-    EXPECT_EQ(weft::stats().goroutines_without_p, 1U);
+    const auto without_p = [] { return weft::rt::this_m()->own.without_p(); };
+    EXPECT_TRUE(without_p());
     weft::wait_group all;
     EXPECT_TRUE(weft::test::spin_until(
         [&]
         {
             all.go([] {});
-            return weft::stats().goroutines_without_p == 0;
+            return !without_p();
         }));
     EXPECT_EQ(thread_id(), thread);
     all.wait();
