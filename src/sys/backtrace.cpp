@@ -125,11 +125,15 @@ void print_symbol(const weft_debug_symbol* symbol, void* argument) noexcept
 
 void print_location(base::printer& out, const char* prefix, const void* address, naming names) noexcept
 {
-    // Found at run time, so that it may come with LD_PRELOAD into a program that knows nothing of it.
-    static const auto symbolise = reinterpret_cast<weft_debug_symbolise_fn>(dlsym(RTLD_DEFAULT, WEFT_DEBUG_SYMBOLISE));
     printing p{out, prefix, address};
-    if (names == naming::full && symbolise != nullptr)
-        symbolise(address, &print_symbol, &p);
+    if (names == naming::full) {
+        // Found at run time, so that it may come with LD_PRELOAD into a program that knows nothing of it. Not for plain
+        // names: what is not found is an error, whose text dlsym() allocates.
+        static const auto symbolise =
+            reinterpret_cast<weft_debug_symbolise_fn>(dlsym(RTLD_DEFAULT, WEFT_DEBUG_SYMBOLISE));
+        if (symbolise != nullptr)
+            symbolise(address, &print_symbol, &p);
+    }
     if (!p.began)
         print_plainly(out, prefix, address, names);
 }

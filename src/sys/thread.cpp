@@ -16,7 +16,7 @@
 
 extern "C" {
 /// Of the compiler's start files: the address stands for this program or library.
-extern char this_module __asm__("__dso_handle") __attribute__((visibility("hidden")));
+extern void* this_module __asm__("__dso_handle") __attribute__((visibility("hidden")));
 }
 
 namespace weft::sys {
