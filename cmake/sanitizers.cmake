@@ -2,11 +2,9 @@
 #
 # WEFT_TEST_RUN       a script that runs a program with what it needs in this build: the sanitizers' options, an emulator
 # WEFT_TEST_SLOWDOWN  factor by which time limits of tests are longer than natively
-# WEFT_TEST_OPTIONS   what test programs, but not the core, are compiled with besides
 
 set(WEFT_TEST_RUN "${PROJECT_BINARY_DIR}/test/run")
 set(WEFT_TEST_SLOWDOWN 1)
-set(WEFT_TEST_OPTIONS "")
 set(environment "")
 set(launcher ${CMAKE_CROSSCOMPILING_EMULATOR})
 if(CMAKE_CROSSCOMPILING_EMULATOR)
@@ -25,15 +23,7 @@ if(WEFT_SANITIZE)
         environment
         ASAN_OPTIONS=abort_on_error=1:detect_stack_use_after_return=0:detect_leaks=1
         UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-        TSAN_OPTIONS=halt_on_error=1:abort_on_error=1:second_deadlock_stack=1:history_size=4)
-    # A third of the time that compiling them takes otherwise, which was most of the suite's. What their null pointers
-    # point to ASan finds as well; the core is checked for everything.
-    if(WEFT_SANITIZE MATCHES "address")
-        list(APPEND WEFT_TEST_OPTIONS -O0)
-        if(WEFT_SANITIZE MATCHES "undefined")
-            list(APPEND WEFT_TEST_OPTIONS -fno-sanitize=null,vptr,alignment,object-size)
-        endif()
-    endif()
+        TSAN_OPTIONS=halt_on_error=1:abort_on_error=1:second_deadlock_stack=1:history_size=4:atexit_sleep_ms=50)
     if(WEFT_SANITIZE MATCHES "thread" AND EXISTS /proc/sys/vm/mmap_rnd_bits)
         # GCC 12's TSan refuses the address-space layouts that kernels with more than 28 random bits hand out.
         file(STRINGS /proc/sys/vm/mmap_rnd_bits random_bits LIMIT_COUNT 1)

@@ -39,6 +39,7 @@ WEFT_TEST(condition_variable_test, notify_one_wakes_in_order)
 {
     weft::mutex m;
     weft::condition_variable cv;
+    int began = 0;
     std::vector<int> woken;
     weft::wait_group all;
     constexpr int count = 20;
@@ -47,10 +48,17 @@ WEFT_TEST(condition_variable_test, notify_one_wakes_in_order)
             [&, i]
             {
                 std::unique_lock lock(m);
+                ++began;
                 cv.wait(lock);
                 woken.push_back(i);
             });
-        EXPECT_TRUE(waiting(static_cast<std::uint64_t>(i) + 1));
+        // Who finds it counted has the mutex, and so it waits.
+        EXPECT_TRUE(eventually(
+            [&]
+            {
+                const std::lock_guard guard(m);
+                return began == i + 1;
+            }));
     }
     for (int i = 0; i < count; ++i) {
         const auto so_far = static_cast<std::size_t>(i) + 1;

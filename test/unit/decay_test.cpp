@@ -82,8 +82,13 @@ WEFT_TEST(decay_test, a_burst_gives_its_memory_back)
     const std::size_t count = scaled_live(4'000);
     let_decay();
     const std::uint64_t before = weft::memory().stacks;
+    const auto began = std::chrono::steady_clock::now();
     EXPECT_EQ(burst(count, 32 * kib), 0U);
-    EXPECT_GE(weft::memory().stacks, before + count * 32 * kib) << "for a while they are kept as they are";
+    const std::uint64_t after = weft::memory().stacks;
+    if (std::chrono::steady_clock::now() - began <
+        std::chrono::milliseconds(500)) {  // else somebody has looked at them twice
+        EXPECT_GE(after, before + count * 32 * kib) << "for a while they are kept as they are";
+    }
     // A P's cache: 64 stacks, and a page each for what else is in use.
     const std::uint64_t cached = 64 * (32 + 16) * kib;
     EXPECT_TRUE(eventually(

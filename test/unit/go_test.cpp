@@ -143,7 +143,7 @@ void expect_nothing_started(Start&& start)
 // They end on Ps, whose caches hand them on whole magazines at a time.
 TEST_F(go_test, control_blocks_of_those_that_threads_start_are_reused)
 {
-    constexpr std::size_t each = 4'000;
+    constexpr std::size_t each = weft::test::under_tsan ? 400 : 4'000;
     std::atomic<std::size_t> ran{0};
     const auto round = [&]
     {
@@ -405,12 +405,13 @@ WEFT_TEST(go_test, starts_many_at_once)
 
 WEFT_TEST(go_test, starts_and_joins_in_batches)
 {
+    constexpr std::uint64_t each = weft::test::under_tsan ? 100 : 1'000;
     std::uint64_t expected = 0;
     std::atomic<std::uint64_t> sum{0};
     for (std::size_t batch = 0; batch < scaled(500); ++batch) {
         weft::wait_group all;
-        all.add(1'000);
-        for (std::uint64_t i = 0; i < 1'000; ++i) {
+        all.add(each);
+        for (std::uint64_t i = 0; i < each; ++i) {
             expected += i;
             weft::go(
                 [&, i]

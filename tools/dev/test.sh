@@ -4,12 +4,16 @@ suites_all=(release tsan asan release-clang lto)
 [[ $(uname -m) == aarch64 ]] || suites_all+=(aarch64)
 
 # What each suite builds and runs, so that all of them are over in 50 minutes on two cores. The release suite is whole.
-# The others leave to it the extremes of the number of Ps, what kernels lack, the end-to-end tests and the installed
-# library; and the models, which have a machine of their own. Beyond that:
+# The others run with 4 Ps and leave to it the other numbers of Ps, what kernels lack, the end-to-end tests, the installed
+# library, and the models, which have a machine of their own. Beyond that:
 #
+#   tsan           no crash tests: what ends a process is not a matter of several threads, and TSan has signal handlers its
+#                  own way
+#   asan           forced migration as well
 #   release-clang  no storms and no edges: a compiler's mistakes show in the unit tests too
-#   lto            unit and conformance tests only: each program that is linked compiles all of the core once more
-#   aarch64        as with Clang, and 4 Ps alone, and no forced migration: under the emulator a run takes minutes
+#   lto            the conformance tests, which meet all hot paths: each program that is linked compiles all of the core
+#                  once more
+#   aarch64        as with Clang; under the emulator a run takes minutes
 
 # suite_targets PRESET: none: everything.
 suite_targets() {
@@ -17,20 +21,21 @@ suite_targets() {
         release) ;;
         tsan | asan) echo weft_tests ;;
         release-clang | aarch64) echo weft_unit weft_conform weft_crash weft_fault ;;
-        lto) echo weft_unit weft_conform ;;
+        lto) echo weft_conform ;;
     esac
 }
 
 # suite_arguments PRESET: ctest's, a line each.
 suite_arguments() {
-    local leave_out='-procs-(1|16)$|^(unit|conform)-(no|hibernate)' labels
+    local leave_out='-procs-(1|2|16)$|^(unit|conform)-(no|hibernate)' labels
     case $1 in
         release) return ;;
-        tsan | asan) labels='unit|conform|tls|asio|stress-short|crash|fault' ;;
+        tsan) labels='unit|conform|tls|asio|stress-short|fault' ;;
+        asan) labels='unit|conform|tls|asio|stress-short|crash|fault' ;;
         release-clang | aarch64) labels='unit|conform|crash|fault' ;;
-        lto) labels='unit|conform' ;;
+        lto) labels=conform ;;
     esac
-    [[ $1 != aarch64 ]] || leave_out+='|-procs-2$|-migrate$'
+    [[ $1 == asan ]] || leave_out+='|-migrate$'
     printf '%s\n' --label-regex "^($labels)\$" --exclude-regex "$leave_out"
 }
 

@@ -18,6 +18,7 @@
 #include "../fixture.hpp"
 #include "rt/m.hpp"
 #include "rt/rt.hpp"
+#include "rt/sched.hpp"
 
 namespace {
 
@@ -445,13 +446,11 @@ WEFT_TEST(retake_test, who_starts_goroutines_takes_an_idle_p_again)
     compute_until(ran);  // by the P that we had
     const auto without_p = [] { return weft::rt::this_m()->own.without_p(); };
     EXPECT_TRUE(without_p());
+    EXPECT_TRUE(weft::test::spin_until([] { return weft::rt::sched.idle.read().idle == 1; }))
+        << "nothing is left to do";
     weft::wait_group all;
-    EXPECT_TRUE(weft::test::spin_until(
-        [&]
-        {
-            all.go([] {});
-            return !without_p();
-        }));
+    all.go([] {});
+    EXPECT_FALSE(without_p());
     EXPECT_EQ(thread_id(), thread);
     all.wait();
 }

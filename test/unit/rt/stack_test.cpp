@@ -41,14 +41,7 @@ bool readable(const char* at)
     return good;
 }
 
-class guard_kinds : public ::testing::TestWithParam<bool> {
-protected:
-    void SetUp() override { weft::sys::init_guards(GetParam()); }
-    void TearDown() override { weft::sys::init_guards(false); }
-};
-INSTANTIATE_TEST_SUITE_P(stack_test, guard_kinds, ::testing::Bool());
-
-TEST_P(guard_kinds, the_guard_faults_and_the_rest_does_not)
+TEST(stack_test, the_guard_faults_and_the_rest_does_not)
 {
     for (unsigned cls = 0; cls < 12; ++cls) {
         char* const top = take_stack(cls);
@@ -179,7 +172,7 @@ void let_all_decay()
         ASSERT_LT(looks, 1'000);
 }
 
-TEST_P(guard_kinds, trimming_leaves_what_is_needed)
+TEST(stack_test, trimming_leaves_what_is_needed)
 {
     for (const unsigned cls : {0U, unsigned{default_stack_class}, 8U}) {
         char* const top = take_stack(cls);
@@ -202,7 +195,7 @@ TEST_P(guard_kinds, trimming_leaves_what_is_needed)
     }
 }
 
-TEST_P(guard_kinds, free_stacks_decay_and_are_guarded_when_they_come_back)
+TEST(stack_test, free_stacks_decay_and_are_guarded_when_they_come_back)
 {
     constexpr std::size_t count = 200;
     constexpr unsigned cls = default_stack_class;

@@ -10,9 +10,12 @@
 #include <fstream>
 #include <string>
 
+#include "../../support/in_child.hpp"
+
 namespace {
 
 using namespace weft::sys;
+using weft::test::in_child;
 
 constexpr std::size_t page = 4'096;
 constexpr std::size_t mib = std::size_t{1} << 20;
@@ -84,18 +87,21 @@ void guards_fault(bool forbid_markers)
     EXPECT_FALSE(readable(at + 2 * page - 1));
     EXPECT_TRUE(readable(at + 2 * page));
     release(at, 4 * page);
-    init_guards(false);
 }
 
 TEST(memory_test, guards_fault)
 {
-    guards_fault(false);
-    guards_fault(true);
+    in_child(
+        []
+        {
+            guards_fault(false);
+            guards_fault(true);
+        });
 }
 
 TEST(memory_test, markers_need_no_mapping)
 {
-    if (init_guards(false) != guard_kind::marker)
+    if (!guards_are_markers())
         GTEST_SKIP() << "a kernel without guard markers";
     auto* const at = static_cast<char*>(reserve(1'000 * page, page, pages::small, "weft test"));
     ASSERT_NE(at, nullptr);

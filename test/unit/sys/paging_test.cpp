@@ -22,33 +22,16 @@
 #include <thread>
 #include <vector>
 
+#include "../../support/in_child.hpp"
 #include "../../support/scale.hpp"
 #include "sys/memory.hpp"
 
 namespace {
 
 using namespace weft::sys;
+using weft::test::in_child;
 
 constexpr std::size_t page = 4'096;
-
-/// Runs `f` in a child; its failures are printed there and counted here.
-template <class F>
-void in_child(F&& f)
-{
-    if (weft::test::under_tsan)
-        GTEST_SKIP() << "TSan itself does not go on in the child of a process with threads";
-    std::fflush(nullptr);
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-        f();
-        std::fflush(nullptr);
-        ::_exit(testing::Test::HasFailure() ? 1 : 0);
-    }
-    int status = -1;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "in the child: status " << status;
-}
 
 /// Sets the process up for `how`; what this machine refuses is said, not passed over.
 bool set_up(refill how)
