@@ -176,13 +176,10 @@ void for_each_g(void (*visit)(g&, void*) noexcept, void* argument) noexcept
 
 std::uint64_t resident_gs() noexcept
 {
-    pool.lock.lock();
-    const std::array<g_row, g_walk::most_rows> rows = pool.rows;
-    const std::size_t n = pool.row_count;
-    pool.lock.unlock();
+    const g_walk all;
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < n; ++i)
-        sum += sys::resident(rows[i].first, static_cast<std::size_t>(rows[i].end - rows[i].first) * sizeof(g));
+    for (const g_row& row : all.rows())
+        sum += sys::resident(row.first, static_cast<std::size_t>(row.end - row.first) * sizeof(g));
     return sum;
 }
 

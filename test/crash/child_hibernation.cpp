@@ -369,9 +369,8 @@ int handler_on_the_alternate_stack()
 // --- the kernel has no memory for a stack that is to come back
 
 /// From now on, `refused` times (negative: always), putting a page back by userfaultfd fails as it does where there is
-/// no memory: a filter has the kernel ask a thread of ours about each such call. Otherwise nothing here is allowed to
-/// run out of memory. -1: this kernel can't.
-int make_memory_short(int refused, std::atomic<int>& asked)
+/// no memory: a filter has the kernel ask a thread of ours about each such call. False: this kernel can't.
+bool make_memory_short(int refused, std::atomic<int>& asked)
 {
     constexpr std::uint32_t number = offsetof(seccomp_data, nr);
     constexpr std::uint32_t request = offsetof(seccomp_data, args) + sizeof(std::uint64_t);  // its low half
@@ -385,10 +384,10 @@ int make_memory_short(int refused, std::atomic<int>& asked)
     constexpr unsigned long of_all_threads =
         SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return -1;
+        return false;
     const auto listener = static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, of_all_threads, &program));
     if (listener < 0)
-        return -1;
+        return false;
     std::thread(
         [listener, refused, &asked]
         {
@@ -407,7 +406,7 @@ int make_memory_short(int refused, std::atomic<int>& asked)
             }
         })
         .detach();
-    return 0;
+    return true;
 }
 
 int woken_while_memory_is_short(int refused)
@@ -418,7 +417,7 @@ int woken_while_memory_is_short(int refused)
             static std::atomic<int> asked{0};  // the thread lives on
             sleepers all(20);
             all.hibernate();
-            if (make_memory_short(refused, asked) != 0) {
+            if (!make_memory_short(refused, asked)) {
                 say("off: this kernel's filters can't ask");
                 return 0;
             }

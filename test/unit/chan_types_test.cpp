@@ -113,16 +113,8 @@ WEFT_TEST(chan_types_test, aggregates)
 {
     passes(nothing{});
     passes(cache_line{{1, 2, 3}});
-    weft::wait_group done;
-    done.add();
     // A dozen of them and more, and ASan gives each temporary a place of its own.
-    weft::go(weft::attr{.stack_size = std::size_t{1} << 20U},
-             [&done]
-             {
-                 passes(page{{1, 2, 3}});
-                 done.done();
-             });
-    done.wait();
+    weft::async(weft::attr{.stack_size = std::size_t{1} << 20U}, [] { passes(page{{1, 2, 3}}); }).get();
     passes(std::pair<int, std::string>(1, "one"));
     passes(std::tuple<int, double, std::string>(1, 2, "three"));
     passes(std::variant<int, std::string>("a string that has no room in itself"));

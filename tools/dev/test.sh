@@ -3,7 +3,7 @@
 suites_all=(release tsan asan release-clang lto)
 [[ $(uname -m) == aarch64 ]] || suites_all+=(aarch64)
 
-# What each suite builds and runs, so that all of them are over in 50 minutes on two cores. The release suite is whole.
+# What each suite builds and runs, so that all of them are over in an hour on two cores. The release suite is whole.
 # The others run with 4 Ps and leave to it the other numbers of Ps, what kernels lack, the end-to-end tests, the installed
 # library, and the models, which have a machine of their own. Beyond that:
 #
