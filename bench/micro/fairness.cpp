@@ -38,7 +38,7 @@ bench::result of_delays(std::vector<double>& delays)
 template <int Loops>
 bench::result ticker_beside_loops(const bench::settings&)
 {
-    constexpr std::size_t ticks = 2'000;
+    constexpr std::size_t ticks = 500;
     constexpr auto period = 1ms;
     std::atomic<bool> stop{false};
     weft::wait_group loops;

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/detail/atomic.hpp"
 #include "weft/detail/config.hpp"
 #include "weft/future.hpp"
 #include "weft/go.hpp"
@@ -106,26 +107,34 @@ WEFT_API void lock_thread();
 WEFT_API void unlock_thread();
 
 namespace detail {
-WEFT_API void begin_blocking() noexcept;
-WEFT_API void end_blocking() noexcept;
+/// What has been learned of a call in blocking(), for each type of callable: mostly, for each such call in the source.
+struct blocking_call {
+    base::atomic<std::uint8_t> known_long{0};  ///< so many were long in a row, up to `certainly`
+    static constexpr std::uint8_t certainly = 2;
+};
+WEFT_API void begin_blocking(const blocking_call& call) noexcept;
+WEFT_API void end_blocking(blocking_call& call) noexcept;
 
 struct blocking_scope {
-    blocking_scope() noexcept { begin_blocking(); }
-    ~blocking_scope() { end_blocking(); }
+    explicit blocking_scope(blocking_call& c) noexcept : call(c) { begin_blocking(call); }
+    ~blocking_scope() { end_blocking(call); }
     blocking_scope(const blocking_scope&) = delete;
     blocking_scope& operator=(const blocking_scope&) = delete;
+    blocking_call& call;
 };
 }  // namespace detail
 
 /// Runs `f`, which blocks the OS thread (a system call, a library that knows nothing of goroutines), and returns what
-/// it returns. As long as it blocks, others have the caller's P: within some 30 us, instead of after options::slice
-/// where nobody says blocking(). A short call costs a few ns more than without. Afterwards the goroutine may be on
-/// another thread, unless it has lock_thread(). An exception of `f` passes through. On a plain thread: just calls it.
+/// it returns. As long as it blocks, others have the caller's P: within some 50 us, or at once where the last such
+/// calls (with a callable of this type) were long, instead of after options::slice where nobody says blocking(). A
+/// short call costs a few ns more than without. Afterwards the goroutine may be on another thread, unless it has
+/// lock_thread(). An exception of `f` passes through. On a plain thread: just calls it.
 template <class F>
     requires std::invocable<F>
 decltype(auto) blocking(F&& f)
 {
-    const detail::blocking_scope scope;
+    static constinit detail::blocking_call call;
+    const detail::blocking_scope scope(call);
     return std::invoke(std::forward<F>(f));
 }
 
@@ -146,7 +155,7 @@ struct runtime_stats {
     std::uint64_t goroutines_runnable;   ///< in a run queue
     std::uint64_t goroutines_running;    ///< on a P
     std::uint64_t goroutines_without_p;  ///< in blocking(), or blocking or computing for longer than a slice
-    std::uint64_t goroutines_waiting;    ///< parked
+    std::uint64_t goroutines_waiting;    ///< parked; while some park and go on, never more than there are
     // scheduler
     std::uint64_t procs;             ///< Ps
     std::uint64_t procs_idle;        ///< Ps without work

@@ -84,6 +84,7 @@ void answer(question& q)
 
 void* answer_on_thread(void* argument) noexcept
 {
+    sys::name_this_thread("weft-lookup");
     const std::unique_ptr<std::shared_ptr<question>> q(static_cast<std::shared_ptr<question>*>(argument));
     try {
         answer(**q);
@@ -102,7 +103,7 @@ std::error_code by_thread(const std::string& host, const context& ctx, std::vect
     auto q = std::make_shared<question>();
     q->host = host;
     auto handed = std::make_unique<std::shared_ptr<question>>(q);
-    if (const int error = sys::start_thread("weft-lookup", &answer_on_thread, handed.get()); error != 0) {
+    if (const int error = sys::start_thread(&answer_on_thread, handed.get()); error != 0) {
         threads.release();
         return {error, std::generic_category()};
     }

@@ -194,15 +194,18 @@ void start(const options& opt)
     install_reports();
     start_watch(opt.dump_on_sigquit);
     start_measuring_depth();
+    sched.cpus = static_cast<std::uint32_t>(sys::cpus_in_mask());
     set_procs(procs);
     sched.lock.lock();
     p* const first = take_idle_p(true);
     sched.lock.unlock();
-    start_sysmon();
-    start_decay();
+    // Before sysmon: to it a P whose M does not come to anything is a reason for a spare M, which may be all that
+    // options::max_threads allows.
     if (const int error = start_first_m(*first); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "weft: can't start the first thread (see ulimit -u, the cgroup's pids.max)");
+    start_sysmon();
+    start_decay();
     static bool registered = false;
     if (!registered) {
         registered = true;

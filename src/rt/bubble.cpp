@@ -218,15 +218,14 @@ void bubble::ready(m* self, g* item) noexcept
 
 void bubble::make_runnable(g* item, g_list& out) noexcept
 {
-    if (is_member_of(*item, *this)) {
-        if (is_durable(item->why.load(base::memory_order_relaxed)))
-            ++active_;
-        item->move_to(g_state::waiting, g_state::runnable);
-        queue(item, out);
+    end_wait_outside(item);
+    if (!is_member_of(*item, *this)) {
+        out.push_back(item);
         return;
     }
-    item->move_to(g_state::waiting, g_state::runnable);
-    out.push_back(item);
+    if (is_durable(item->why.load(base::memory_order_relaxed)))
+        ++active_;
+    queue(item, out);
 }
 
 void bubble::queue(g* item, g_list& out) noexcept
@@ -244,7 +243,7 @@ void bubble::hand_over(m* self, handing& out) noexcept
         if ((owner->flags & g::a_thread) != 0) {
             ready_thread(owner);
         } else {
-            owner->move_to(g_state::waiting, g_state::runnable);
+            end_wait_outside(owner);
             out.runnable.push_back(owner);
         }
     }
@@ -369,7 +368,7 @@ bool bubble::commit_turn(g* parked, void* argument) noexcept
 {
     const turn t = *static_cast<const turn*>(argument);
     t.in->lock_.lock();
-    parked->move_to(g_state::waiting, g_state::runnable);
+    end_wait_outside(parked);
     t.in->runnable_.push_back(parked);
     t.in->lock_.unlock();
     handing out;
@@ -431,6 +430,7 @@ void bubble::abandon_all()
         who.state.store(g_state::dead, base::memory_order_relaxed);
         sys::keep_reachable(who.ctx.sp, static_cast<std::size_t>(who.stack_top - static_cast<const char*>(who.ctx.sp)));
     }
+    sched.readies_outside.fetch_add(alive_, base::memory_order_relaxed);
     sched.started_outside.fetch_sub(alive_, base::memory_order_relaxed);
 }
 

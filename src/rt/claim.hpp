@@ -110,7 +110,8 @@ public:
     void take_away() noexcept { claim_.store(gone, base::memory_order_release); }
     /// The M itself: whether it has no P.
     [[nodiscard]] bool without_p() const noexcept { return claim_.load(base::memory_order_acquire) == gone; }
-    /// The M itself, inside, whose P somebody else has already: its thread ends.
+    /// The M itself, inside, whose P somebody else has already or is about to have: it goes on without, or its thread
+    /// ends.
     void give_up() noexcept
     {
         if (claim_.load(base::memory_order_relaxed) == open)

@@ -58,6 +58,7 @@ bool drain_idle_caches() noexcept
 
 void* decay_main(void*) noexcept
 {
+    sys::name_this_thread("weft-decay");
     alive.store(true, base::memory_order_seq_cst);
     while (!sched.stopping.load(base::memory_order_relaxed)) {
         if (!decay_once()) {                                                  // D1
@@ -84,7 +85,7 @@ bool decay_once() noexcept
 
 void start_decay() noexcept
 {
-    if (!running.exchange(true) && sys::start_thread("weft-decay", &decay_main, nullptr) != 0)
+    if (!running.exchange(true) && sys::start_thread(&decay_main, nullptr) != 0)
         running.store(false);  // goes without: free stacks keep their memory
 }
 

@@ -548,6 +548,7 @@ struct dumping {
 
 void* dump_thread(void* argument) noexcept
 {
+    sys::name_this_thread("weft-dump");
     auto& d = *static_cast<dumping*>(argument);
     dump_here(d.out, d.caller);
     const base::atomic<std::uint32_t>* const word = &d.done;
@@ -580,7 +581,7 @@ void dump_all(base::printer& out, const dump_caller& caller) noexcept
 {
     // The names alone may need more stack than a goroutine has. Whoever can't have a thread uses its own.
     dumping d{out, caller};
-    if (caller.on == nullptr || sys::start_thread("weft-dump", &dump_thread, &d) != 0) {
+    if (caller.on == nullptr || sys::start_thread(&dump_thread, &d) != 0) {
         dump_here(out, caller);
         return;
     }

@@ -203,10 +203,11 @@ private:
 };
 
 /// Whether the thread of `self`, which has slept for long, is to end: then it is off the list and not counted any more.
+/// Not that of the timekeeper, which it may have become while it woke: nobody would appoint another.
 bool leave_for_good(m& self) noexcept
 {
     sched.lock.lock();
-    const bool leaves = self.listed && too_many_idle_ms();
+    const bool leaves = self.listed && too_many_idle_ms() && sched.timekeeper.load(base::memory_order_relaxed) != &self;
     if (leaves) {
         unlist_idle_m(self);
         --sched.ms;
@@ -230,10 +231,11 @@ bool sleep_until_given(m& self, watch& watching) noexcept
         }
         if (sched.timekeeper.load(base::memory_order_relaxed) != &self) {
             if (note == m::look) {
-                // Fewer Ps are in use now, and perhaps fewer Ms are needed.
+                // Fewer Ps are in use now, and perhaps fewer Ms are needed; or it has just become the timekeeper.
                 std::uint32_t seen = m::look;
-                (void)self.note.compare_exchange_strong(seen, m::asleep, base::memory_order_relaxed,
+                (void)self.note.compare_exchange_strong(seen, m::asleep, base::memory_order_acq_rel,
                                                         base::memory_order_relaxed);
+                continue;
             }
             if (watching.on() || !too_many_idle_ms())
                 watching.sleep(self);
@@ -265,7 +267,7 @@ bool sleep_until_given(m& self, watch& watching) noexcept
             sched.lock.unlock();
             // Every P is busy, and looks after timers itself (next_fair), or sysmon takes one away from whoever
             // doesn't.
-            poke_sysmon();
+            poke_sysmon(nullptr);
         }
     }
 }

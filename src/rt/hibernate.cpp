@@ -20,6 +20,7 @@
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/cpus.hpp"
+#include "sys/keep_errno.hpp"
 #include "sys/lock.hpp"
 #include "sys/memory.hpp"
 #include "sys/paging.hpp"
@@ -310,8 +311,9 @@ bool restore(const place& at, stripe& held, packed_stack& kept) noexcept
 
 /// Puts the stack with `address` back if it is away. True: it was. `owner`, if not null, is the goroutine that is about
 /// to run on it: it says cold no more.
-bool make_present(std::uintptr_t address, g* owner) noexcept
+WEFT_NOINLINE bool make_present(std::uintptr_t address, g* owner) noexcept
 {
+    const sys::keep_errno callers;  // whoever happens to switch to it, or to touch it
     bool was_away = false;
     insist("open a range of stacks",
            [&]

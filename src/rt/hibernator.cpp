@@ -196,6 +196,7 @@ private:
 
 void* hibernator_main(void*) noexcept
 {
+    sys::name_this_thread("weft-cold");
     alive.store(true, base::memory_order_seq_cst);
     sys::block_signals();  // no handler of the program's runs here, and touches a stack whose stripe is held
     static worker instance;
@@ -223,7 +224,7 @@ void nudge_hibernator(std::int64_t now) noexcept
     if (!can_hibernate() || (!eager && stacks_in_use() < enough_stacks))
         return;
     if (!started.load(base::memory_order_relaxed)) {
-        started.store(sys::start_thread("weft-cold", &hibernator_main, nullptr) == 0, base::memory_order_relaxed);
+        started.store(sys::start_thread(&hibernator_main, nullptr) == 0, base::memory_order_relaxed);
         return;
     }
     std::uint32_t seen = deep;

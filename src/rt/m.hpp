@@ -54,6 +54,10 @@ struct alignas(base::cache_line) m {
 
     /// In blocking(): the tick of its P when that began; else p::no_tick. By the M itself, read by sysmon.
     base::atomic<std::uint64_t> blocking{p::no_tick};
+    /// `blocking` when that last poked sysmon, and the time. By the M itself, the tick last; read by sysmon.
+    base::atomic<std::uint64_t> poked_tick{p::no_tick};
+    base::atomic<std::int64_t> poked_at{0};
+    std::int64_t gave_way_at = 0;  ///< in blocking(), having given its P to others by itself: the time; else 0
 
     // -- all Ms there have ever been
     m* next_made = nullptr;  ///< link of scheduler::all_ms; constant once it is listed

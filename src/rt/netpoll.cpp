@@ -389,9 +389,7 @@ void netpoll::interrupt() noexcept
 
 void netpoll::take_interrupt() noexcept
 {
-    const int before = errno;
     sys::event_take(breaker.load(base::memory_order_relaxed));
-    errno = before;
 }
 
 }  // namespace weft::rt

@@ -48,7 +48,8 @@ struct alignas(base::cache_line) p {
     base::atomic<bool> fine_grained{false};
     base::counter started;
     base::counter finished;
-    base::counter parks;
+    base::counter parks;    ///< goroutines that have parked: their commit_fn has run
+    base::counter readies;  ///< parked ones made runnable, counted before anybody can run them
     base::counter steals;
     base::counter stolen;
 

@@ -7,6 +7,9 @@
 
 namespace weft::rt {
 
+/// ns: a blocking() that may be over before it is worth a hand-off.
+constexpr std::int64_t short_call = 10'000;
+
 /// By sysmon, at any time: takes `victim` away from its owner, if that is outside of the runtime and has made no
 /// scheduling decision since `tick`. True: the P is the caller's, to hand_off().
 [[nodiscard]] bool retake(p& victim, std::uint64_t tick) noexcept;

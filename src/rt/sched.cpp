@@ -42,6 +42,12 @@ constexpr std::int64_t worth_moving = 300;
 
 [[noreturn]] void goroutine_main(void* argument);
 
+/// Only now, when it has been published: whoever sees it in stats() finds it where it waits. Pairs with stats().
+WEFT_ALWAYS_INLINE void count_park(m& self) noexcept
+{
+    self.proc->parks.add(1, base::memory_order_release);
+}
+
 /// Runs what the stack that was left wants done now that nobody stands on it any more.
 WEFT_ALWAYS_INLINE void finish_switch(m& self) noexcept
 {
@@ -51,6 +57,8 @@ WEFT_ALWAYS_INLINE void finish_switch(m& self) noexcept
         if (!commit(parked, self.commit_argument)) {
             parked->move_to(g_state::waiting, g_state::runnable);
             push_next(*self.proc, parked);
+        } else if (parked != nullptr) {
+            count_park(self);
         }
     }
 }
@@ -243,7 +251,9 @@ WEFT_ALWAYS_INLINE g* next_direct(m& self) noexcept
 /// The uncommon part of next_prepared(): a goroutine that is locked to its thread, or needs a stack.
 WEFT_NOINLINE g* prepare_slow(m& self, g* next) noexcept
 {
-    if ((next->flags & g::locked) != 0) {
+    // Whoever parks may hold a lock until it has left its stack: it leaves for g0 rather than for a stack whose page
+    // the kernel has to find first.
+    if ((next->flags & g::locked) != 0 || next->stack_class != default_stack_class || self.proc->stacks.comes_cold()) {
         push_next(*self.proc, next);
         return nullptr;
     }
@@ -276,6 +286,7 @@ bool release_stack(g*, void* argument) noexcept
     m& self = *static_cast<m*>(argument);
     sys::delete_fiber(self.dead_fiber);
     give_stack(self.dead_stack, self.dead_class);
+    sched.finished_outside.fetch_add(1, base::memory_order_release);
     return true;
 }
 
@@ -313,7 +324,6 @@ void release_after_switch(m& self, const goroutine_end& end) noexcept
 /// What is left of a goroutine that has ended, on an M that has no P: g0 goes on.
 [[noreturn]] WEFT_NOINLINE void end_without_p(m& self, const goroutine_end& end) noexcept
 {
-    sched.finished_outside.fetch_add(1, base::memory_order_relaxed);
     if (!end.kept) {
         g* const me = self.current;
         if (me->extra != nullptr)
@@ -332,12 +342,18 @@ WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
 {
     if (!enter_with_p(self)) [[unlikely]]
         end_without_p(self, end);
-    self.proc->finished.add();
     if (!end.kept)
         drop_inside(self, self.current);
     if (self.detour != 0) [[unlikely]]
         set_locked(self, nullptr);
     return next_direct(self);
+}
+
+/// After its stack is somebody else's: stats() shows no goroutine's stack without the goroutine. Pairs with
+/// count_goroutines().
+WEFT_ALWAYS_INLINE void count_end(m& self) noexcept
+{
+    self.proc->finished.add(1, base::memory_order_release);
 }
 
 /// Leaves the stack of an ended goroutine for good.
@@ -347,6 +363,7 @@ WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
         // Before the switch: inside the claim nobody else takes it, and a new goroutine that gets it at once writes
         // nothing to it before it runs.
         self.proc->stacks.give(end.stack_top);
+        count_end(self);
     } else {
         release_after_switch(self, end);
     }
@@ -375,6 +392,7 @@ WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
         if (sys::thread_sanitizer || next == nullptr || (next->flags & g::no_stack) == 0 ||
             next->stack_class != end.stack_class) [[unlikely]]
             leave_stack(*self, end, next);
+        count_end(*self);
         next->stack_top = end.stack_top;
         next->flags &= static_cast<std::uint8_t>(~g::no_stack);
         begin_run(*self, next);
@@ -436,7 +454,7 @@ void park_thread(g* self, commit_fn commit, void* argument, wait_reason why) noe
 /// Of what is not special, by a thread without a P.
 WEFT_NOINLINE void ready_outside(g* item) noexcept
 {
-    item->move_to(g_state::waiting, g_state::runnable);
+    end_wait_outside(item);
     sched.global.push(item);
     wake_if_needed();
 }
@@ -472,7 +490,6 @@ WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* a
 {
     begin_park(*self, me, commit, argument, why);
     me->move_to(g_state::running, g_state::waiting, base::memory_order_release);  // pairs with hibernate()
-    self->proc->parks.add();
     self = switch_to(self, &me->ctx, next_prepared(*self));
     finish_switch(*self);
     leave(*self);
@@ -494,7 +511,7 @@ bool nothing_to_commit(g*, void*) noexcept
     return true;
 }
 
-/// A commit_fn: the goroutine does not wait, it only needs another M.
+/// A commit_fn: the goroutine does not wait, it only needs another M. Not counted as a park.
 bool queue_for_all(g* parked, void*) noexcept
 {
     parked->move_to(g_state::waiting, g_state::runnable);
@@ -600,6 +617,8 @@ void finish_outside(m& self) noexcept
         parked->move_to(g_state::running, g_state::waiting, base::memory_order_release);  // pairs with hibernate()
     if (!commit(parked, self.commit_argument))
         (void)queue_for_all(parked, nullptr);
+    else if (parked != nullptr && commit != &queue_for_all)
+        sched.parks_outside.fetch_add(1, base::memory_order_release);
 }
 
 }  // namespace
@@ -725,11 +744,13 @@ void hand_in(m* self, p* proc, g_list& woken) noexcept
             ready_special(self, item);
             continue;
         }
-        item->move_to(g_state::waiting, g_state::runnable);
-        if (proc != nullptr)
+        if (proc != nullptr) {
+            end_wait(*proc, item);
             push_ready(*proc, item);
-        else
+        } else {
+            end_wait_outside(item);
             shared.push_back(item);
+        }
     }
     if (!shared.empty())
         sched.global.push(shared);
@@ -741,7 +762,7 @@ void ready_inside(m& self, g* item) noexcept
     // Alone in runnext it will run as soon as we park: no other M is woken for it. Should we not park, sysmon lets it
     // be stolen.
     if (!try_ready_inside(self, item)) [[unlikely]] {
-        item->move_to(g_state::waiting, g_state::runnable);
+        end_wait(*self.proc, item);
         push_next_and_wake(*self.proc, item);
     }
 }
@@ -857,7 +878,7 @@ void park_published(m* self, g* me, wait_reason why) noexcept
     }
     me->why.store(why, base::memory_order_relaxed);
     me->move_to(g_state::running, g_state::waiting, base::memory_order_release);  // pairs with hibernate()
-    self->proc->parks.add();
+    count_park(*self);
     self = switch_to(self, &me->ctx, next_prepared(*self));
     finish_switch(*self);
     leave(*self);
@@ -952,6 +973,7 @@ void ready(g_list& items) noexcept
     }
     if (m* const self = begin_section_with_p(); self != nullptr) {
         p& proc = *self->proc;
+        proc.readies.add(queued.size());
         while (!queued.empty() && !proc.ready.full())
             proc.ready.push_back(queued.pop_front());
         if (!queued.empty())
@@ -959,6 +981,7 @@ void ready(g_list& items) noexcept
         wake_if_needed();
         leave(*self);
     } else {
+        sched.readies_outside.fetch_add(queued.size(), base::memory_order_relaxed);
         sched.global.push(queued);
         wake_if_needed();
     }

@@ -34,6 +34,7 @@ inline constexpr std::uint32_t deep = 3;      ///< until somebody takes a P: wak
 struct scheduler {
     alignas(base::cache_line) idle_word idle;
     base::atomic<std::uint32_t> procs{0};  ///< what max_procs says
+    std::uint32_t cpus = 1;                ///< in the affinity mask when the runtime started; constant from then on
     base::atomic<std::uint32_t> made{0};   ///< Ps that exist: all[0 .. made)
     base::atomic<bool> stopping{false};    ///< process exit has begun
     base::atomic<std::uint32_t> start_hooks{
@@ -70,9 +71,11 @@ struct scheduler {
     base::counter wakeups;                            ///< written under lock
     base::counter thread_failures;                    ///< written under lock
     base::counter threads_ended;                      ///< written under lock
-    base::counter retakes;                            ///< written by sysmon
+    base::atomic<std::uint64_t> retakes{0};           ///< by sysmon, or by who blocks
     base::atomic<std::uint64_t> started_outside{0};   ///< goroutines started by threads without a P
-    base::atomic<std::uint64_t> finished_outside{0};  ///< and those that ended on one
+    base::atomic<std::uint64_t> finished_outside{0};  ///< those that ended on one, or whose stack no P kept
+    base::atomic<std::uint64_t> parks_outside{0};     ///< as p::parks, on threads without a P
+    base::atomic<std::uint64_t> readies_outside{0};   ///< as p::readies, by threads without a P
     base::atomic<std::uint64_t> ids{1};               ///< next goroutine id not yet in a P's stock
 
     std::array<base::atomic<p*>, max_procs_limit> all{};
@@ -234,13 +237,13 @@ void leave_spin_to_sysmon() noexcept;
 void start_sysmon() noexcept;
 /// A P has become busy.
 void wake_sysmon() noexcept;
-/// It had better look soon.
-void poke_sysmon_slow() noexcept;
-WEFT_ALWAYS_INLINE void poke_sysmon() noexcept
+/// It had better look soon; `blocked`: the caller, if that is about to block.
+void poke_sysmon_slow(m* blocked) noexcept;
+WEFT_ALWAYS_INLINE void poke_sysmon(m* blocked) noexcept
 {
     base::light_barrier();  // pairs with sleep_for_a_while()
     if (sched.sysmon_nap.load(base::memory_order_relaxed) == nap_of_sysmon::long_one) [[unlikely]]
-        poke_sysmon_slow();
+        poke_sysmon_slow(blocked);
 }
 /// Whether its thread exists, for certain.
 [[nodiscard]] bool sysmon_runs() noexcept;
@@ -263,5 +266,12 @@ enum class outlook : std::uint8_t {
 
 // --- panic.cpp
 void install_reports() noexcept;
+
+/// waiting -> runnable, by a thread without a P, which then queues it. In bubbles by everybody.
+inline void end_wait_outside(g* item) noexcept
+{
+    item->move_to(g_state::waiting, g_state::runnable);
+    sched.readies_outside.fetch_add(1, base::memory_order_relaxed);
+}
 
 }  // namespace weft::rt

@@ -149,6 +149,7 @@ g* unstarted::start() noexcept
     storage_ = nullptr;
     item->id = sched.ids.fetch_add(1, base::memory_order_relaxed);
     sched.started_outside.fetch_add(1, base::memory_order_relaxed);
+    sched.parks_outside.fetch_add(1, base::memory_order_release);
     item->move_to(g_state::dead, g_state::waiting, base::memory_order_release);  // pairs with hibernate(): has no stack
     return item;
 }

@@ -359,6 +359,7 @@ char* stack_cache::refill() noexcept
             tops_[n++] = top;
     if (n == 0)
         return nullptr;
+    cold_ = n - 1;
     count_.store(n - 1, base::memory_order_relaxed);
     return tops_[n - 1];
 }
@@ -378,6 +379,7 @@ void stack_cache::flush() noexcept
     static_assert(2 * half == std::tuple_size_v<decltype(tops_)>);
     give_back(half);  // the coldest
     std::copy_n(tops_.begin() + half, half, tops_.begin());
+    cold_ -= std::min(cold_, half);
     count_.store(half, base::memory_order_relaxed);
     poke_decay();
 }
@@ -385,6 +387,7 @@ void stack_cache::flush() noexcept
 void stack_cache::drain() noexcept
 {
     give_back(size());
+    cold_ = 0;
     count_.store(0, base::memory_order_relaxed);
 }
 

@@ -93,6 +93,7 @@ public:
         const std::uint32_t n = size();
         if (n == 0) [[unlikely]]
             return refill();
+        cold_ = std::min(cold_, n - 1);
         count_.store(n - 1, base::memory_order_relaxed);
         return tops_[n - 1];
     }
@@ -105,6 +106,8 @@ public:
         tops_[n] = top;
         count_.store(n + 1, base::memory_order_relaxed);
     }
+    /// Whether the next one that take() gives is out of the pool, and so probably yet without memory.
+    [[nodiscard]] bool comes_cold() const noexcept { return size() <= cold_; }
     /// All of them go to the pool. For others only while nobody owns the P.
     void drain() noexcept;
     /// May be looked at by others.
@@ -117,6 +120,7 @@ private:
     void give_back(std::uint32_t n) noexcept;
 
     base::atomic<std::uint32_t> count_{0};
+    std::uint32_t cold_ = 0;  ///< of tops_: the first so many came from the pool
     std::array<char*, 64> tops_{};
 };
 

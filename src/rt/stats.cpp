@@ -16,22 +16,26 @@ namespace {
 struct sums {
     std::uint64_t finished = 0;
     std::uint64_t started = 0;
-    std::uint64_t running = 0;
     std::uint64_t queued = 0;
     std::uint64_t cached_stacks = 0;
 };
+
+/// Acquire: what has ended has given its stack back, what has parked can be found where it waits.
+std::uint64_t sum_of(base::counter rt::p::* of_p, const base::atomic<std::uint64_t>& outside) noexcept
+{
+    std::uint64_t sum = outside.load(base::memory_order_acquire);
+    const std::uint32_t made = rt::sched.made.load(base::memory_order_acquire);
+    for (std::uint32_t i = 0; i < made; ++i)
+        sum += (rt::sched.at(i).*of_p).read(base::memory_order_acquire);
+    return sum;
+}
 
 /// Finished before started: a goroutine that does both meanwhile is counted as alive, never as minus one.
 sums count_goroutines() noexcept
 {
     sums s;
-    const std::uint32_t made = rt::sched.made.load(base::memory_order_acquire);
-    for (std::uint32_t i = 0; i < made; ++i)
-        s.finished += rt::sched.at(i).finished.read();
-    s.finished += rt::sched.finished_outside.load(base::memory_order_relaxed);
-    for (std::uint32_t i = 0; i < made; ++i)
-        s.started += rt::sched.at(i).started.read();
-    s.started += rt::sched.started_outside.load(base::memory_order_relaxed);
+    s.finished = sum_of(&rt::p::finished, rt::sched.finished_outside);
+    s.started = sum_of(&rt::p::started, rt::sched.started_outside);
     return s;
 }
 
@@ -51,6 +55,10 @@ std::size_t num_goroutines() noexcept
 runtime_stats stats()
 {
     runtime_stats out{};
+    // First: when all are seen to wait, the other figures are from then or later. Parks before readies: one that parks
+    // or runs meanwhile does not count as waiting, and no other is taken for it.
+    out.parks = sum_of(&rt::p::parks, rt::sched.parks_outside);
+    out.goroutines_waiting = difference(out.parks, sum_of(&rt::p::readies, rt::sched.readies_outside));
     sums s = count_goroutines();
     std::uint32_t running_ps = 0;
     const std::uint32_t made = rt::sched.made.load(base::memory_order_acquire);
@@ -59,7 +67,6 @@ runtime_stats stats()
         s.queued += proc.queued() + (proc.has_next() ? 1U : 0U);
         running_ps += proc.state.load(base::memory_order_relaxed) == rt::p_state::running ? 1U : 0U;
         out.switches += proc.tick.load(base::memory_order_relaxed);
-        out.parks += proc.parks.read();
         out.steals += proc.steals.read();
         out.stolen += proc.stolen.read();
         out.timers += proc.timers.size();
@@ -81,10 +88,8 @@ runtime_stats stats()
     const rt::stack_counts stacks = rt::count_stacks();
     rt::sched.lock.unlock();
     out.goroutines_without_p = std::min(without_p, difference(out.goroutines, out.goroutines_running));
-    out.goroutines_waiting =
-        difference(out.goroutines, out.goroutines_runnable + out.goroutines_running + out.goroutines_without_p);
     out.threads_ended = rt::sched.threads_ended.read();
-    out.retakes = rt::sched.retakes.read();
+    out.retakes = rt::sched.retakes.load(base::memory_order_relaxed);
     out.threads_spinning = idle.spinning;
     out.thread_failures = rt::sched.thread_failures.read();
     out.handoffs = rt::sched.handoffs.read();

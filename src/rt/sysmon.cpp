@@ -9,8 +9,8 @@
 //   - Descriptors are polled when nobody else has done so for long.
 //   - The hibernator is woken when it sleeps for good and something has run.
 //
-// How long it sleeps between looks: 20 us after it was poked by a blocking() that keeps others waiting, for a
-// millisecond or so; 50 us to 1 ms while some Ps are busy and some are idle; a quarter of a slice while all are busy;
+// How long it sleeps between looks: 20 us for a millisecond or so after it was poked by a blocking() that keeps others
+// waiting; 50 us to 1 ms while some Ps are busy and some are idle; a quarter of a slice while all are busy;
 // for good while none is.
 #include <algorithm>
 
@@ -29,7 +29,6 @@ namespace {
 
 // ns
 constexpr std::int64_t keen_nap = 20'000;
-constexpr std::int64_t second_look = 10'000;  // at one that has been seen in blocking(): short calls are over by then
 constexpr std::int64_t shortest_nap = 50'000;
 constexpr std::int64_t longest_nap = 1'000'000;
 constexpr int keen_looks = 50;
@@ -42,7 +41,7 @@ base::atomic<bool> alive{false};  ///< set by the thread itself
 struct seen_p {
     std::uint64_t tick = p::no_tick;
     std::int64_t since = 0;           ///< the decision was made after this
-    std::int64_t blocking_since = 0;  ///< first seen in blocking(); 0: not
+    std::int64_t blocking_since = 0;  ///< it poked, or was first seen in blocking(); 0: not
 };
 
 class watcher {
@@ -71,7 +70,7 @@ public:
         nap_ = helped ? shortest_nap : std::min(nap_ * 2, longest_nap);
         std::int64_t nap = idle.idle != 0 ? nap_ : sched.slice.load(base::memory_order_relaxed) / 4;
         if (hurry_)
-            nap = second_look;
+            nap = short_call;
         else if (keen_ > 0 && --keen_ > 0)
             nap = std::min(nap, keen_nap);
         if (stale_ != 0 && timer > now)  // it must not wait for somebody who does not look
@@ -90,9 +89,12 @@ private:
     bool look_at(p& proc, seen_p& seen, const idle_word::view& idle, std::int64_t now) noexcept
     {
         const std::uint64_t tick = proc.tick.load(base::memory_order_relaxed);
+        const m* const owner = proc.owner.load(base::memory_order_acquire);
+        const bool blocks = owner != nullptr && owner->blocking.load(base::memory_order_relaxed) == tick;
         if (tick != seen.tick) {
             seen = {tick, last_look_, 0};
-            return false;
+            if (!blocks)
+                return false;
         }
         ++stale_;
         const bool own_work = proc.has_work();
@@ -103,24 +105,29 @@ private:
         }
         const bool retired = proc.id >= sched.procs.load(base::memory_order_relaxed);
         const bool needed = retired || ((own_work || shared_work_) && idle.idle == 0 && idle.spinning == 0);
-        const m* const owner = proc.owner.load(base::memory_order_acquire);
-        const bool blocks = owner != nullptr && owner->blocking.load(base::memory_order_relaxed) == tick;
         bool due = now - seen.since >= sched.slice.load(base::memory_order_relaxed);
         if (blocks && needed) {
-            if (seen.blocking_since == 0) {
-                seen.blocking_since = now;
+            if (seen.blocking_since == 0)
+                seen.blocking_since = began_blocking(*owner, tick, now);
+            if (now - seen.blocking_since >= short_call) {
+                due = true;
+            } else {
                 hurry_ = true;
                 keen_ = keen_looks;
-            } else {
-                due |= now - seen.blocking_since >= second_look;
             }
         }
         if (!needed || !due || !retake(proc, tick))
             return false;
-        sched.retakes.add();
         seen = {};
         hand_off(proc);
         return true;
+    }
+
+    /// As far as we know: a poke is as good as a look.
+    static std::int64_t began_blocking(const m& owner, std::uint64_t tick, std::int64_t now) noexcept
+    {
+        const bool poked = owner.poked_tick.load(base::memory_order_acquire) == tick;
+        return poked ? owner.poked_at.load(base::memory_order_relaxed) : now;
     }
 
     std::array<seen_p, max_procs_limit> seen_{};
@@ -130,7 +137,7 @@ private:
     // -- of one look
     bool shared_work_ = false;  ///< there is some that any P could run
     bool hurry_ = false;        ///< a second look is due soon
-    std::uint32_t stale_ = 0;   ///< Ps that have made no decision since the last look
+    std::uint32_t stale_ = 0;   ///< Ps that have made no decision since the last look, or are in blocking()
 };
 
 /// What leave_spin_to_sysmon() has promised.
@@ -211,6 +218,7 @@ bool sleep_for_a_while(std::int64_t nap) noexcept
 
 void* sysmon_main(void*) noexcept
 {
+    sys::name_this_thread("weft-sysmon");
     alive.store(true, base::memory_order_seq_cst);
     static watcher watching;
     sys::precise_sleep();
@@ -230,7 +238,7 @@ void* sysmon_main(void*) noexcept
 
 void start_sysmon() noexcept
 {
-    if (!running.exchange(true) && sys::start_thread("weft-sysmon", &sysmon_main, nullptr) != 0)
+    if (!running.exchange(true) && sys::start_thread(&sysmon_main, nullptr) != 0)
         running.store(false);  // goes without; tried again at the next change of max_procs
 }
 
@@ -255,8 +263,12 @@ void wake_sysmon() noexcept
         sys::futex_wake(&sched.sysmon_nap, 1);
 }
 
-void poke_sysmon_slow() noexcept
+void poke_sysmon_slow(m* blocked) noexcept
 {
+    if (blocked != nullptr) {
+        blocked->poked_at.store(sys::monotonic_now(), base::memory_order_relaxed);
+        blocked->poked_tick.store(blocked->blocking.load(base::memory_order_relaxed), base::memory_order_release);
+    }
     std::uint32_t seen = nap_of_sysmon::long_one;
     if (sched.sysmon_nap.compare_exchange_strong(seen, nap_of_sysmon::awake))
         sys::futex_wake(&sched.sysmon_nap, 1);

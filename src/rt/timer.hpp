@@ -85,6 +85,7 @@ private:
         static constexpr std::uintptr_t stays = 1;  // of the address: what stays is not even looked at
         std::uintptr_t t_;
     };
+    void grow() noexcept;
     void place(std::size_t at, entry e) noexcept;
     void sift_up(std::size_t at, entry e) noexcept;
     void sift_down(std::size_t at, entry e) noexcept;

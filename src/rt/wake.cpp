@@ -37,11 +37,14 @@ void end_m(m& self) noexcept
 
 void* m_main(void* argument) noexcept
 {
+    sys::name_this_thread("weft");
     m& self = *static_cast<m*>(argument);
     set_this_m(&self);
-    const sys::stack_bounds bounds = sys::this_stack();
-    self.g0_low = bounds.low;
-    self.g0_size = bounds.size;
+    if (sys::address_sanitizer) {  // elsewhere the C library's malloc would make an arena for this thread
+        const sys::stack_bounds bounds = sys::this_stack();
+        self.g0_low = bounds.low;
+        self.g0_size = bounds.size;
+    }
     self.g0_fiber = sys::this_fiber();
     self.errno_at = sys::errno_location();
     self.exceptions = sys::thread_exception_globals();
@@ -52,7 +55,8 @@ void* m_main(void* argument) noexcept
     self.wasted_steals = 0;
     self.detour = parks_are_watched() ? m::watched : 0;
     sys::precise_sleep();
-    if (!sys::install_signal_stack())
+    const sys::signal_stack for_faults;
+    if (!for_faults.good())
         base::report("weft: no memory for a signal stack: a stack overflow on this thread will not be reported\n");
     schedule(self);
     end_m(self);
@@ -100,7 +104,7 @@ int start_m(p* proc, bool spinning) noexcept
     if (proc != nullptr)
         own_p(*fresh, *proc);
     fresh->spinning = spinning;
-    error = sys::start_thread("weft", &m_main, fresh);
+    error = sys::start_thread(&m_main, fresh);
     if (error != 0) {
         fresh->spinning = false;
         if (proc != nullptr) {
@@ -124,17 +128,18 @@ void wake_m(m& to) noexcept
         sys::futex_wake(&to.note, 1);
 }
 
-/// Precondition: sched.lock is held.
-void poke(m& keeper) noexcept
+/// `sleeper` is to look at what has changed. Precondition: sched.lock is held.
+void poke(m& sleeper) noexcept
 {
-    std::uint32_t seen = keeper.note.load(base::memory_order_relaxed);
-    while (seen == m::asleep || seen == m::polling) {
-        if (!keeper.note.compare_exchange_weak(seen, m::look, base::memory_order_acq_rel, base::memory_order_relaxed))
+    std::uint32_t seen = sleeper.note.load(base::memory_order_relaxed);
+    while (seen != m::awake) {
+        // Also when it has been poked already: what was written before this, it sees when it takes the note back.
+        if (!sleeper.note.compare_exchange_weak(seen, m::look, base::memory_order_acq_rel, base::memory_order_relaxed))
             continue;
         if (seen == m::polling)
             netpoll::interrupt();
-        else
-            sys::futex_wake(&keeper.note, 1);
+        else if (seen == m::asleep)
+            sys::futex_wake(&sleeper.note, 1);
         return;
     }
 }

@@ -216,6 +216,7 @@ private:
 
 void* watch_main(void*) noexcept
 {
+    sys::name_this_thread("weft-watch");
     alive.store(true, base::memory_order_seq_cst);
     watcher().run();
 }
@@ -269,7 +270,7 @@ void start_watch(bool dump_on_sigquit) noexcept
     quit_handled = dump_on_sigquit || options.sigquit;
     if (!quit_handled && !options.waits && options.stall == 0 && options.schedtrace == 0)
         return;
-    if (sys::start_thread("weft-watch", &watch_main, nullptr) != 0) {
+    if (sys::start_thread(&watch_main, nullptr) != 0) {
         base::report("weft: no thread can be started for WEFT_DEBUG and options::dump_on_sigquit: going on without\n");
         return;
     }

@@ -303,9 +303,9 @@ double least_of_groups(const std::string& prefix, std::string_view controller, d
     return least;
 }
 
-/// CPUs in the calling thread's mask, which the threads it creates inherit. Where the kernel refuses to say: all there
-/// are.
-int read_affinity()
+}  // namespace
+
+int cpus_in_mask()
 {
     // EINVAL means that the kernel's mask is longer than ours. It has at most 8,192 bits today; the end is for sanity.
     constexpr std::size_t most_bits = std::size_t{1} << 20;
@@ -322,11 +322,9 @@ int read_affinity()
     return static_cast<int>(std::clamp(online, 1L, static_cast<long>(std::numeric_limits<int>::max())));
 }
 
-}  // namespace
-
 cpu_limits read_cpu_limits(const char* root)
 {
-    cpu_limits limits{read_affinity(), least_of_groups(root, "cpu", &quota_v1, &quota_v2), 0};
+    cpu_limits limits{cpus_in_mask(), least_of_groups(root, "cpu", &quota_v1, &quota_v2), 0};
     // Compared as doubles: a quota may be infinite or beyond int, the affinity is neither.
     const double least = std::min(static_cast<double>(limits.affinity), std::ceil(limits.quota));
     limits.cpus = std::max(1, static_cast<int>(least));

@@ -12,6 +12,10 @@ struct cpu_limits {
     int cpus;      ///< what to use: max(1, min(affinity, ceil(quota)))
 };
 
+/// CPUs in the calling thread's affinity mask, which the threads it creates inherit. Where the kernel refuses to say:
+/// all there are.
+[[nodiscard]] int cpus_in_mask();
+
 /// Reads the limits as they are now. `root` is put in front of every path that is opened, so that a test can give a
 /// tree of its own; the affinity is always the real one. What is missing, unreadable or malformed counts as no limit.
 [[nodiscard]] cpu_limits read_cpu_limits(const char* root = "");

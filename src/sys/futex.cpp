@@ -7,25 +7,13 @@
 #include <cerrno>
 #include <ctime>
 
+#include "sys/keep_errno.hpp"
+
 namespace weft::sys {
 
 static_assert(sizeof(base::atomic<std::uint32_t>) == 4, "the kernel sees a plain 32-bit word");
 
-namespace {
-
-/// A plain thread keeps its errno over a wait, as a goroutine does.
-class keep_errno {
-public:
-    keep_errno() noexcept : kept_(errno) {}
-    ~keep_errno() { errno = kept_; }
-    keep_errno(const keep_errno&) = delete;
-    keep_errno& operator=(const keep_errno&) = delete;
-
-private:
-    int kept_;
-};
-
-}  // namespace
+// A plain thread keeps its errno over a wait, as a goroutine does.
 
 void futex_wait(const base::atomic<std::uint32_t>& word, std::uint32_t expected) noexcept
 {

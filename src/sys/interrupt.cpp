@@ -14,10 +14,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
-
 #include "base/atomic.hpp"
 #include "sys/futex.hpp"
+#include "sys/keep_errno.hpp"
 
 namespace weft::sys {
 
@@ -44,7 +43,7 @@ void handle(int signal, siginfo_t* info, void* context)
             before.sa_handler(signal);
         return;
     }
-    const int kept = errno;
+    const keep_errno kept;
     std::uint32_t seen = asked;
     if (request.thread.load(base::memory_order_relaxed) == gettid() &&
         request.state.compare_exchange_strong(seen, running, base::memory_order_acquire, base::memory_order_relaxed)) {
@@ -52,7 +51,6 @@ void handle(int signal, siginfo_t* info, void* context)
         request.state.store(done, base::memory_order_release);
         futex_wake(&request.state, 1);
     }
-    errno = kept;
 }
 
 void install() noexcept
@@ -71,9 +69,8 @@ void (*on_quit)() noexcept = nullptr;
 
 void handle_quit(int)
 {
-    const int kept = errno;
+    const keep_errno kept;
     on_quit();
-    errno = kept;
 }
 
 }  // namespace

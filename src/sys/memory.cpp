@@ -7,12 +7,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
 #include "base/cpu.hpp"
+#include "sys/keep_errno.hpp"
 
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -62,10 +62,9 @@ void* reserve(std::size_t bytes, std::size_t alignment, pages kind, const char* 
     // Advice only: a kernel without huge pages, or without names, refuses and nothing is lost; nor may that be seen in
     // the errno of the goroutine that is just being left.
     if (at != nullptr) {
-        const int kept = errno;
+        const keep_errno kept;
         (void)madvise(at, bytes, kind == pages::small ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
         (void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, at, bytes, name);
-        errno = kept;
     }
     return at;
 }

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "sys/keep_errno.hpp"
+
 namespace weft::sys {
 
 namespace {
@@ -32,14 +34,13 @@ std::size_t peek_by_pipe(const void* from, void* to, std::size_t bytes) noexcept
 
 std::size_t peek(const void* from, void* to, std::size_t bytes) noexcept
 {
-    const int kept = errno;
+    const keep_errno kept;
     const iovec local{to, bytes};
     const iovec remote{const_cast<void*>(from), bytes};
     const long n = syscall(SYS_process_vm_readv, getpid(), &local, 1UL, &remote, 1UL, 0UL);
     std::size_t copied = n > 0 ? static_cast<std::size_t>(n) : 0;
     if (n < 0 && errno != EFAULT)
         copied = peek_by_pipe(from, to, bytes);
-    errno = kept;
     return copied;
 }
 

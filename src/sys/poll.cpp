@@ -11,6 +11,7 @@
 
 #include "base/atomic.hpp"
 #include "sys/clock.hpp"
+#include "sys/keep_errno.hpp"
 #include "weft/detail/config.hpp"
 
 namespace weft::sys {
@@ -73,12 +74,11 @@ template <int Most>
 WEFT_NOINLINE int wait_for(int poller, std::int64_t until,
                            void (*told)(std::uint64_t tag, std::uint8_t what, void*) noexcept, void* argument) noexcept
 {
-    const int before = errno;
+    const keep_errno kept;
     epoll_event events[static_cast<std::size_t>(Most)];
     int n = wait_until(poller, events, Most, until);
     if (n < 0)
         n = errno == EINTR ? 0 : -errno;
-    errno = before;
     for (int i = 0; i < n; ++i)
         told(events[i].data.u64, meaning_of(events[i].events), argument);
     return n;
@@ -133,6 +133,7 @@ int event_open() noexcept
 
 void event_signal(int event) noexcept
 {
+    const keep_errno kept;
     const std::uint64_t one = 1;
     while (::write(event, &one, sizeof one) < 0 && errno == EINTR) {
     }
@@ -140,6 +141,7 @@ void event_signal(int event) noexcept
 
 void event_take(int event) noexcept
 {
+    const keep_errno kept;
     std::uint64_t one;
     while (::read(event, &one, sizeof one) < 0 && errno == EINTR) {
     }

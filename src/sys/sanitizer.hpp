@@ -36,6 +36,11 @@
 
 namespace weft::sys {
 
+#ifdef WEFT_ASAN
+inline constexpr bool address_sanitizer = true;
+#else
+inline constexpr bool address_sanitizer = false;
+#endif
 #ifdef WEFT_TSAN
 inline constexpr bool thread_sanitizer = true;
 #else

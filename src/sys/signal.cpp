@@ -7,11 +7,11 @@
 #include <ucontext.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
 
 #include "base/atomic.hpp"
 #include "base/cpu.hpp"
+#include "sys/keep_errno.hpp"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -124,14 +124,12 @@ void die_of(int signal, const siginfo_t& info) noexcept
 
 void handle(int signal, siginfo_t* info, void* context) noexcept
 {
-    const int kept = errno;
+    const keep_errno kept;
     former_action& former = signal == SIGSEGV ? before_segv : before_bus;
     const bool sent = is_sent(*info);
     const fault what = describe(signal, *info, *static_cast<const ucontext_t*>(context));
-    if (!sent && hooks.handle(what)) {
-        errno = kept;
+    if (!sent && hooks.handle(what))
         return;
-    }
     if (!inside_former_handler(what) && former.take()) {
         call_former(former, signal, info, context);
     } else if (!sent || !former.ignores()) {  // a fault can't be ignored
@@ -139,7 +137,6 @@ void handle(int signal, siginfo_t* info, void* context) noexcept
             hooks.report(what);
         die_of(signal, *info);
     }
-    errno = kept;
 }
 
 }  // namespace
@@ -149,20 +146,42 @@ std::size_t signal_frame_bytes() noexcept
     return std::max<std::size_t>(getauxval(AT_MINSIGSTKSZ), 4096);
 }
 
-bool install_signal_stack() noexcept
+namespace {
+
+std::size_t signal_stack_bytes() noexcept
+{
+    constexpr std::size_t for_report = std::size_t{64} << 10;
+    return (signal_frame_bytes() + for_report + base::page_size - 1) & ~(base::page_size - 1);
+}
+
+}  // namespace
+
+signal_stack::signal_stack() noexcept
 {
     stack_t now;
     if (sigaltstack(nullptr, &now) == 0 && (now.ss_flags & SS_DISABLE) == 0)
-        return true;  // a sanitizer or the program has set one already
-    constexpr std::size_t for_report = std::size_t{64} << 10;
-    const std::size_t size = (signal_frame_bytes() + for_report + base::page_size - 1) & ~(base::page_size - 1);
-    void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED)
-        return false;
+        return;
+    const std::size_t size = signal_stack_bytes();
+    // With the flags of the C library's thread stacks: beside one, it takes no line of its own in /proc/self/maps.
+    void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    good_ = at != MAP_FAILED;
+    if (!good_)
+        return;
+    at_ = at;
     stack_t stack = {};
     stack.ss_sp = at;
     stack.ss_size = size;
-    return sigaltstack(&stack, nullptr) == 0;
+    good_ = sigaltstack(&stack, nullptr) == 0;
+}
+
+signal_stack::~signal_stack()
+{
+    if (at_ == nullptr)
+        return;
+    stack_t none = {};
+    none.ss_flags = SS_DISABLE;
+    (void)sigaltstack(&none, nullptr);
+    (void)munmap(at_, signal_stack_bytes());
 }
 
 void install_fault_handler(const fault_hooks& those) noexcept

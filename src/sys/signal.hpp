@@ -13,9 +13,21 @@
 
 namespace weft::sys {
 
-/// Gives the calling thread an alternate signal stack that holds the kernel's largest frame (AT_MINSIGSTKSZ: AVX-512,
-/// AMX) and a report. Kept for the thread's life. False: no memory.
-bool install_signal_stack() noexcept;
+/// An alternate signal stack for the thread that makes it, and must end it: with room for the kernel's largest frame
+/// (AT_MINSIGSTKSZ: AVX-512, AMX) and a report. None is made where a sanitizer or the program has set one already.
+class signal_stack {
+public:
+    signal_stack() noexcept;
+    ~signal_stack();
+    signal_stack(const signal_stack&) = delete;
+    signal_stack& operator=(const signal_stack&) = delete;
+    /// False: there is no memory for one.
+    [[nodiscard]] bool good() const noexcept { return good_; }
+
+private:
+    void* at_ = nullptr;  ///< null: not ours
+    bool good_ = true;
+};
 
 /// What the kernel says of a fault.
 struct fault {

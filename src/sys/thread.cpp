@@ -14,6 +14,8 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "sys/keep_errno.hpp"
+
 extern "C" {
 /// Of the compiler's start files: the address stands for this program or library.
 extern void* this_module __asm__("__dso_handle") __attribute__((visibility("hidden")));
@@ -42,8 +44,9 @@ struct stat_line {
 
 }  // namespace
 
-int start_thread(const char* name, void* (*main)(void*), void* argument) noexcept
+int start_thread(void* (*main)(void*), void* argument) noexcept
 {
+    const keep_errno kept;
     // The scheduler itself needs a few KiB; panics and the sanitizers' reports need more.
     constexpr std::size_t stack_size = std::size_t{256} << 10;
     pthread_attr_t attributes;
@@ -54,9 +57,12 @@ int start_thread(const char* name, void* (*main)(void*), void* argument) noexcep
     pthread_t thread;
     const int error = pthread_create(&thread, &attributes, main, argument);
     pthread_attr_destroy(&attributes);
-    if (error == 0)
-        (void)pthread_setname_np(thread, name);
     return error;
+}
+
+void name_this_thread(const char* name) noexcept
+{
+    (void)prctl(PR_SET_NAME, name);
 }
 
 stack_bounds this_stack() noexcept

@@ -6,10 +6,13 @@
 
 namespace weft::sys {
 
-/// Starts a detached thread named `name` (up to 15 characters) with a stack of its own for the scheduler, with the
-/// caller's signal mask. Returns 0 or an errno: EAGAIN (a limit of threads: ulimit -u, pids.max, threads-max) or
-/// ENOMEM.
-[[nodiscard]] int start_thread(const char* name, void* (*main)(void*), void* argument) noexcept;
+/// Starts a detached thread with a stack of its own for the scheduler, with the caller's signal mask. Returns 0 or an
+/// errno: EAGAIN (a limit of threads: ulimit -u, pids.max, threads-max) or ENOMEM. errno itself stays as it is.
+[[nodiscard]] int start_thread(void* (*main)(void*), void* argument) noexcept;
+
+/// Names the calling thread, as gdb and top show it: up to 15 characters. By itself, since nobody else knows whether a
+/// detached one still runs.
+void name_this_thread(const char* name) noexcept;
 
 /// The bounds of the calling thread's own stack.
 struct stack_bounds {

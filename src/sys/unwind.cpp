@@ -373,6 +373,13 @@ private:
             exact_ = true;
             return step::on;
         }
+        // Interrupted in code that has no tables, as the linker's stubs for calls of other objects: they have no frame,
+        // and the link register says where they return to.
+        if (exact_ && registers_.has(dwarf::link)) {
+            registers_.set(dwarf::program_counter, strip(registers_[dwarf::link]));
+            exact_ = false;
+            return step::on;
+        }
 #endif
         return step::lost;
     }

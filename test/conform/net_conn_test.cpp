@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -82,10 +83,16 @@ struct silent_listener {
     }
     [[nodiscard]] bool full() const
     {
+        const std::optional<tcp_info> info = info_of(listener);
+        return !info || info->tcpi_unacked > info->tcpi_sacked;  // of a listener: how many wait, and may
+    }
+    /// Nothing: an emulator hides it, and who needs one is skipped.
+    static std::optional<tcp_info> info_of(const weft::net::tcp_listener& l)
+    {
         tcp_info info{};
         socklen_t size = sizeof info;
-        EXPECT_EQ(::getsockopt(listener.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
-        return info.tcpi_unacked > info.tcpi_sacked;  // of a listener: how many wait, and may
+        EXPECT_EQ(::getsockopt(l.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+        return size > sizeof(int) ? std::optional(info) : std::nullopt;
     }
     [[nodiscard]] std::string port() const { return std::to_string(listener.local_address().port()); }
 };
@@ -95,6 +102,8 @@ struct silent_listener {
 WEFT_TEST(net_conn_test, a_silent_address_holds_dial_up_for_a_quarter_of_a_second)
 {
     const silent_listener silent("127.0.0.1:0");
+    if (!silent_listener::info_of(silent.listener))
+        GTEST_SKIP() << "the emulator does not say whether a listener's queue is full";
     auto answers = weft::net::listen("127.0.0.2:" + silent.port());
     const names both({"127.0.0.1", "127.0.0.2"});
     const auto begin = clock::now();
@@ -123,6 +132,8 @@ WEFT_TEST(net_conn_test, an_address_that_refuses_does_not_hold_dial_up)
 WEFT_TEST(net_conn_test, a_context_ends_all_attempts)
 {
     const silent_listener silent("127.0.0.1:0");
+    if (!silent_listener::info_of(silent.listener))
+        GTEST_SKIP() << "the emulator does not say whether a listener's queue is full";
     const silent_listener also("127.0.0.2:" + silent.port());
     const names both({"127.0.0.1", "127.0.0.2"});
     const auto ctx = weft::with_timeout(weft::background(), 300ms);

@@ -108,7 +108,7 @@ WEFT_TEST(net_deadline_test, a_blocked_write_times_out_with_what_it_has_done)
 WEFT_TEST(net_deadline_test, various_deadlines)
 {
     both_ends e;
-    weft::go([&e] { (void)write_on(e.server); });
+    auto writer = weft::async([&e] { return write_on(e.server); });
     for (const auto timeout : {0ns, 1ns, 100ns, 1'000ns, 50'000ns, 1'000'000ns, 5'000'000ns}) {
         for (int run = 0; run < 3; ++run) {
             e.client.set_read_deadline(timeout);
@@ -121,6 +121,7 @@ WEFT_TEST(net_deadline_test, various_deadlines)
     }
     e.client.close();
     e.server.close();
+    EXPECT_TRUE(writer.get());
 }
 
 // Go: TestReadTimeoutUnblocksRead, SetDeadline while others wait

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -53,12 +54,16 @@ public:
     }
     [[nodiscard]] std::size_t size() const { return words_.size(); }
     [[nodiscard]] std::atomic<std::uint64_t>& word(std::size_t i) const { return *words_[i].load(); }
+    [[nodiscard]] bool all_run() const
+    {
+        return std::all_of(words_.begin(), words_.end(), [](const auto& word) { return word.load() != nullptr; });
+    }
     /// As all of them are away now, or would be.
     void hibernate() const
     {
         if (weft::stats().hibernation_off != nullptr) {
             say("off: %s", weft::stats().hibernation_off);
-            (void)eventually([this] { return weft::stats().goroutines_waiting >= size(); });
+            (void)eventually([this] { return all_run(); });
             return;
         }
         (void)eventually(
@@ -342,8 +347,8 @@ int handler(int flags)
                     [&]
                     {
                         (void)weft::testing::hibernate_parked();
-                        return weft::stats().hibernation_off != nullptr ||
-                               weft::stats().goroutines_hibernated >= all.size() + 1;
+                        return all.all_run() && (weft::stats().hibernation_off != nullptr ||
+                                                 weft::stats().goroutines_hibernated >= all.size() + 1);
                     });
                 wake.send(1);
                 intact += done.recv().value();

@@ -12,12 +12,6 @@ using weft::test::run_child;
 
 constexpr const char* headline = "fatal error: all goroutines are asleep - deadlock!";
 
-// An emulator has threads of its own in the process, so nothing is ever reported.
-bool emulated()
-{
-    return !std::string(WEFT_CHILD_LAUNCHER).empty();
-}
-
 std::size_t count(const std::string& text, const std::string& what)
 {
     std::size_t n = 0;
@@ -29,7 +23,7 @@ std::size_t count(const std::string& text, const std::string& what)
 template <class Check>
 void expect_deadlock(const char* scenario, Check&& check)
 {
-    if (emulated())
+    if (weft::test::emulated())
         GTEST_SKIP() << "threads of the emulator";
     for (const char* procs : {"WEFT_PROCS=1", "WEFT_PROCS=2", "WEFT_PROCS=8"}) {
         const outcome o = run_child("child_deadlock", scenario, {procs});

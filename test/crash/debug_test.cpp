@@ -104,7 +104,7 @@ TEST(debug_test, the_schedulers_lines)
 // weft-watch is a thread that wakes nobody.
 TEST(debug_test, a_deadlock_is_seen_beside_the_watching_thread)
 {
-    if (!std::string(WEFT_CHILD_LAUNCHER).empty())
+    if (weft::test::emulated())
         GTEST_SKIP() << "threads of the emulator";
     EXPECT_TRUE(run("deadlock", {"WEFT_PROCS=2", "WEFT_DEBUG=stall=1s,waits"}).exited(2));
 }

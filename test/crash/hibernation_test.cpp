@@ -133,7 +133,7 @@ TEST(hibernation_test, an_interval_out_of_range_is_refused)
 
 TEST(hibernation_test, a_deadlock_report_shows_their_stacks)
 {
-    if (!std::string(WEFT_CHILD_LAUNCHER).empty())
+    if (weft::test::emulated())
         GTEST_SKIP() << "threads of the emulator";
     for (const char* debug : {"WEFT_DEBUG=", "WEFT_DEBUG=nouserfault"}) {
         const outcome o = run("deadlock", {"WEFT_PROCS=2", debug});

@@ -1,6 +1,6 @@
 // Taking a P away (src/rt/retake.cpp; docs/design/retake.md): against entry, exit, a thief, a second take-back, an M
-// that comes back and takes the P again, and process exit. A P's queues are never touched by two, no P is lost or had
-// twice, and an M that was stopped never enters.
+// that comes back and takes the P again, one that gives it away, and process exit. A P's queues are never touched by
+// two, no P is lost or had twice, and an M that was stopped never enters.
 //
 // claim is the shipped class; around it retake(), own_p(), take_any_p() and stop_at_exit() in the same steps.
 #include "model/explore.hpp"
@@ -21,6 +21,7 @@ constexpr int nobody = -1;
 
 struct settings {
     bool heavy = true;
+    bool gives_way = false;  ///< A gives its P away first, and takes it again if it can
 };
 
 /// One P and two Ms, of which the first has it.
@@ -149,6 +150,24 @@ struct one_p {
         if (retake())
             list_idle();
     }
+    /// blocking(), by an M that does not wait for sysmon.
+    void give_way(int who)
+    {
+        if (enter(who) != entry::inside)
+            return;
+        touch();
+        steal_lock.acquire();
+        check(owner.get() == who, "an M inside has no P");
+        owner.set(nobody);
+        steal_lock.release();
+        ms[static_cast<std::size_t>(who)].give_up();
+        list_idle();
+    }
+    void begin_a()
+    {
+        if (with.gives_way)
+            give_way(0);
+    }
     void steal()
     {
         if (!steal_lock.try_acquire())
@@ -211,6 +230,7 @@ struct against_another : one_p {
     {
         switch (thread) {
             case 0:
+                begin_a();
                 for (int i = 0; i < 2; ++i)
                     (void)section(0);
                 break;
@@ -251,6 +271,7 @@ struct against_thief : one_p {
     {
         switch (thread) {
             case 0:
+                begin_a();
                 for (int i = 0; i < 2; ++i)
                     (void)section(0);
                 break;
@@ -281,6 +302,7 @@ struct against_exit : one_p {
     {
         switch (thread) {
             case 0:
+                begin_a();
                 for (int i = 0; i < 3 && section(0); ++i) {
                 }
                 break;
@@ -297,6 +319,17 @@ TEST(model_retake, process_exit_is_met)
 {
     EXPECT_EXPLORED(explore<against_exit>({}, settings{}));
     EXPECT_EXPLORED(explore<against_exit>({.membarrier = false}, settings{}));
+}
+
+TEST(model_retake, an_m_gives_its_p_away_by_itself)
+{
+    constexpr settings gives{.gives_way = true};
+    EXPECT_EXPLORED(explore<against_thief>({}, gives));
+    EXPECT_EXPLORED(explore<against_another>({}, gives));
+    EXPECT_EXPLORED(explore<against_exit>({}, gives));
+    EXPECT_EXPLORED(explore<against_thief>({.membarrier = false}, gives));
+    EXPECT_EXPLORED(explore<against_another>({.membarrier = false}, gives));
+    EXPECT_EXPLORED(explore<against_exit>({.membarrier = false}, gives));
 }
 
 }  // namespace

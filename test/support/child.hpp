@@ -100,7 +100,8 @@ inline std::vector<std::string> environment(const std::vector<std::string>& extr
 
 }  // namespace detail
 
-/// Runs `command` (a path and arguments) to its end, or kills it after `limit`, which is there for programs that hang.
+/// Runs `command` (a program and arguments) to its end, or kills it after `limit`, which is there for programs that
+/// hang.
 inline outcome run_program(std::vector<std::string> command, const std::vector<std::string>& extra_environment = {},
                            std::chrono::seconds limit = std::chrono::seconds(120))
 {
@@ -119,7 +120,7 @@ inline outcome run_program(std::vector<std::string> command, const std::vector<s
     ::posix_spawn_file_actions_adddup2(&actions, out_write.fd, STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, err_write.fd, STDERR_FILENO);
     pid_t pid = -1;
-    const int failure = ::posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), envp.data());
+    const int failure = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), envp.data());
     ::posix_spawn_file_actions_destroy(&actions);
     if (failure != 0)
         throw std::system_error(failure, std::generic_category(), command[0]);
@@ -164,16 +165,21 @@ inline outcome run_program(std::vector<std::string> command, const std::vector<s
 }
 
 #ifdef WEFT_CHILD_DIR
+/// Whether children run under an emulator of another processor. It has threads of its own in the process, so no
+/// deadlock is ever reported; and it writes signal frames itself.
+inline bool emulated()
+{
+    return !std::string_view(WEFT_CHILD_LAUNCHER).empty();
+}
+
 /// Runs scenario `name` of the child program `program`, behind the emulator if there is one.
 inline outcome run_child(const std::string& program, const std::string& name,
                          const std::vector<std::string>& extra_environment = {})
 {
     std::vector<std::string> command;
-#ifdef WEFT_CHILD_LAUNCHER
     std::istringstream words(WEFT_CHILD_LAUNCHER);
     for (std::string word; words >> word;)
         command.push_back(word);
-#endif
     command.push_back(std::string(WEFT_CHILD_DIR "/") + program);
     command.push_back(name);
     return run_program(std::move(command), extra_environment);

@@ -402,6 +402,49 @@ WEFT_TEST(hibernation_test, with_its_errno)
     EXPECT_EQ(right, 10);
 }
 
+/// Its stack comes back behind the back of whoever wakes it, touches it, or switches to it.
+WEFT_TEST(hibernation_test, with_the_errno_of_others)
+{
+    SKIP_WHERE_OFF();
+    constexpr int ours = 4'711;
+    const weft::test::procs one(1);
+    for (int round = 0; round < 10; ++round) {
+        weft::io::pipe_ends p = weft::io::pipe();
+        gate open;
+        int* at = nullptr;
+        std::atomic<bool> over{false};
+        weft::wait_group all;
+        all.go(
+            [&]
+            {
+                int own = 1;
+                at = &own;
+                open.wait();
+                std::byte b{};
+                p.reader.read({&b, 1});
+                EXPECT_EQ(own, 2);
+                over = true;
+            });
+        EXPECT_TRUE(hibernate(1));
+        weft::test::set_errno(ours);
+        *at += 1;
+        EXPECT_EQ(weft::test::get_errno(), ours);
+        EXPECT_TRUE(hibernate(1));
+        weft::test::set_errno(ours);
+        open.open();
+        EXPECT_EQ(weft::test::get_errno(), ours);
+        EXPECT_TRUE(hibernate(1));
+        const std::byte b{};
+        p.writer.write({&b, 1});
+        while (!over) {
+            weft::test::set_errno(ours);
+            weft::yield();
+            EXPECT_EQ(weft::test::get_errno(), ours);
+        }
+        all.wait();
+    }
+}
+
 // --- of every shape
 
 WEFT_TEST(hibernation_test, stacks_of_every_class)

@@ -65,12 +65,44 @@ WEFT_TEST(stats_test, tells_states_apart)
     EXPECT_TRUE(eventually([] { return weft::stats().goroutines_waiting == 0; }));
 }
 
+// Those that thieves have in their hands, or that are on their way from one queue to another, do not wait.
+WEFT_TEST(stats_test, counts_exactly_those_that_wait)
+{
+    constexpr std::uint64_t count = 50;
+    gate finish;
+    weft::wait_group waiting;
+    for (std::uint64_t i = 0; i < count; ++i)
+        waiting.go([&] { finish.wait(); });
+    EXPECT_TRUE(eventually([&] { return weft::stats().goroutines_waiting == count; }));
+    std::atomic<bool> stop{false};
+    std::vector<weft::future<void>> moving;
+    for (int i = 0; i < 20; ++i)
+        moving.push_back(weft::async(
+            [&]
+            {
+                while (!stop)
+                    weft::yield();
+            }));
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < scaled(5'000); ++i) {
+        wrong += weft::stats().goroutines_waiting == count ? 0U : 1U;
+        weft::yield();
+    }
+    stop = true;
+    for (auto& one : moving)
+        one.get();
+    EXPECT_EQ(wrong, 0U);
+    finish.open();
+    waiting.wait();
+}
+
 WEFT_TEST(stats_test, counts_timers)
 {
     EXPECT_EQ(weft::stats().timers, 0U);
     gate finish;
     auto held = weft::async([&] { finish.wait(); });
     std::vector<weft::future<void>> gates;
+    gates.reserve(20);  // the waiters use them where they are
     std::vector<weft::future<std::future_status>> waiters;
     for (int i = 0; i < 20; ++i) {
         gates.push_back(weft::async([&] { finish.wait(); }));

@@ -18,7 +18,7 @@ func ofDelays(delays []float64) (int, metrics, string) {
 // tickerBesideLoops measures by how much ticks come late, from one second after the loops began on.
 func tickerBesideLoops(loops int) func() (int, metrics, string) {
 	return func() (int, metrics, string) {
-		const ticks = 2000
+		const ticks = 500
 		const period = time.Millisecond
 		var stop atomic.Bool
 		var wg sync.WaitGroup

@@ -426,6 +426,93 @@ WEFT_TEST(retake_test, nobody_else_gets_the_thread_of_a_locked_hog)
     EXPECT_EQ(intruders, 0);
 }
 
+/// As where there are as many Ps as CPUs.
+class all_cpus_used {
+public:
+    all_cpus_used() { weft::rt::sched.cpus = 1; }
+    all_cpus_used(const all_cpus_used&) = delete;
+    all_cpus_used& operator=(const all_cpus_used&) = delete;
+    ~all_cpus_used() { weft::rt::sched.cpus = real_; }
+
+private:
+    std::uint32_t real_ = weft::rt::sched.cpus;
+};
+
+WEFT_TEST(retake_test, a_call_that_has_been_long_gives_the_p_away_at_once)
+{
+    const procs one(1);
+    const all_cpus_used used;
+    weft::detail::blocking_call call;
+    const auto block_until_another_runs = [&call]
+    {
+        std::atomic<bool> ran{false};
+        weft::wait_group other;
+        other.go([&] { ran = true; });
+        const std::uint64_t before = weft::stats().retakes;
+        weft::detail::begin_blocking(call);
+        const bool at_once = weft::stats().retakes != before;
+        do
+            std::this_thread::sleep_for(20us);
+        while (!ran);
+        weft::detail::end_blocking(call);
+        other.wait();
+        return at_once;
+    };
+    for (int i = 1; i <= 3; ++i) {
+        EXPECT_EQ(call.known_long, std::min(i - 1, int{call.certainly}));
+        (void)block_until_another_runs();
+    }
+    // Not while an M still looks for work: it will find it.
+    EXPECT_TRUE(eventually(block_until_another_runs));
+    EXPECT_EQ(call.known_long, call.certainly);
+    // One that turns out to be short is not trusted any more.
+    EXPECT_TRUE(eventually(
+        [&]
+        {
+            weft::wait_group other;
+            other.go([] {});
+            weft::detail::begin_blocking(call);
+            weft::detail::end_blocking(call);
+            other.wait();
+            return call.known_long == 0;
+        }));
+}
+
+// From many goroutines at once, through sleeps, short calls and resizes; each call is over on the thread it began on.
+WEFT_TEST(retake_test, many_give_their_ps_away)
+{
+    const procs four(4);
+    const all_cpus_used used;
+    weft::detail::blocking_call call;
+    std::atomic<std::size_t> moved{0};
+    std::atomic<std::size_t> done{0};
+    weft::wait_group all;
+    const std::size_t each = scaled(100);
+    for (int i = 0; i < 16; ++i) {
+        all.go(
+            [&, i]
+            {
+                for (std::size_t k = 0; k < each; ++k) {
+                    call.known_long = call.certainly;
+                    weft::detail::begin_blocking(call);
+                    const long thread = thread_id();
+                    if ((static_cast<std::size_t>(i) + k) % 3 != 0)
+                        ::poll(nullptr, 0, static_cast<int>(k % 2));
+                    moved += thread_id() == thread ? 0U : 1U;
+                    weft::detail::end_blocking(call);
+                    weft::yield();
+                    ++done;
+                }
+            });
+    }
+    for (int n = 1; done < 16 * each; n = n % 4 + 1) {
+        weft::max_procs(n);
+        weft::sleep_for(1ms);
+    }
+    all.wait();
+    EXPECT_EQ(moved, 0U);
+}
+
 WEFT_TEST(retake_test, nobody_loses_a_p_that_nobody_needs)
 {
     const procs one(1);

@@ -426,6 +426,26 @@ TEST(unwind_test, interrupted_anywhere)
     EXPECT_EQ(complete, rounds);
 }
 
+#if defined(__aarch64__)
+/// The linker's stubs have no tables there.
+TEST(unwind_test, interrupted_where_no_table_says_anything)
+{
+    bool ran = false;
+    deep(10,
+         [&]
+         {
+             sys::register_set r = sys::registers_here();
+             r.set(sys::dwarf::link, r.pc());
+             r.set(sys::dwarf::program_counter, reinterpret_cast<std::uintptr_t>(&in_handler));
+             const result walked = walk(r, own_stack());
+             EXPECT_EQ(walked.end, sys::walk_end::complete);
+             EXPECT_EQ(count(walked.found, address_of(&deep)), 11U);
+             ran = true;
+         });
+    EXPECT_TRUE(ran);
+}
+#endif
+
 // --- garbage
 
 TEST(unwind_test, garbage_is_walked_to_some_end)
