@@ -6,7 +6,8 @@ Kinds of work: http (hello, under wrk), echo (64 bytes there and back), accept (
 a server under full load).
 
 Within a row the servers take turns, round by round; every figure is the median over the rounds. Compare figures of one
-table only. What is not installed is named as missing.
+table only. What is not installed is named as missing. The CPU time is the server's for each request, its connections'
+making included.
 """
 
 import argparse
@@ -98,6 +99,9 @@ class Nginx(Server):
         raise bench.Failed("nginx does not start")
 
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
 def end(process):
     """Ends a server; nginx's master then ends its worker."""
     process.terminate()
@@ -140,10 +144,11 @@ def find_nginx():
     return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") or Missing("no nginx (Debian: nginx)")
 
 
-def build_load():
-    program = bench.PEERS_DIR / "load"
-    bench.call([os.environ.get("CXX", "c++"), "-std=c++20", "-O2", ROOT / "bench" / "net" / "client" / "load.cpp", "-o",
-                program], "building the client")
+def build_cxx(name, source):
+    """A program that knows nothing of weft."""
+    program = bench.PEERS_DIR / name
+    bench.call([os.environ.get("CXX", "c++"), "-std=c++20", "-O2", ROOT / "bench" / source, "-o", program],
+               f"building {name}")
     return program
 
 
@@ -165,6 +170,7 @@ def build(build_dir):
     def ours(target, *command):
         return build_weft(build_dir, target) or [str(c) for c in command]
 
+    bare = build_cxx("bare_peer", "peers/bare/server.cpp")
     go, version = bench.build_go()
     tokio = build_tokio()
     nginx = find_nginx()
@@ -180,9 +186,11 @@ def build(build_dir):
         Server("weft raw", ("http", "accept", "idle"), ours("bench_net_http_raw", net / "http_raw")),
         Server("Go raw", ("http", "accept", "idle"), theirs(go, "--serve", "raw")),
         Server("tokio raw", ("http", "accept", "idle"), theirs(tokio, "--serve", "raw")),
+        Server("bare raw", ("http", "accept", "idle"), theirs(bare, "raw")),
         Server("weft echo", ("echo", "idle"), ours("example_echo", build_dir / "examples" / "echo", "127.0.0.1:0")),
         Server("Go echo", ("echo", "idle"), theirs(go, "--serve", "echo")),
         Server("tokio echo", ("echo", "idle"), theirs(tokio, "--serve", "echo")),
+        Server("bare echo", ("echo", "idle"), theirs(bare, "echo")),
         Server("weft raw", ("ping-pong",), ours("bench_net_http_raw", net / "http_raw", "--ping-pong")),
         Server("Go raw", ("ping-pong",), theirs(go, "--serve", "ping-pong")),
     ]
@@ -204,24 +212,26 @@ class Bench:
         return [float(word) for word in found.groups()]
 
     def wrk(self, port, connections, seconds):
+        """(figures, seconds)"""
         seconds = max(seconds, connections // 2_000)  # it spends the first ones on connecting
         return self.client(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "30", "-s", self.script,
-                            f"http://127.0.0.1:{port}/"], seconds)
+                            f"http://127.0.0.1:{port}/"], seconds), seconds
 
     def talk(self, how, port, connections, seconds, words):
-        return self.client([self.load, how, port, connections, seconds, *words], seconds)
+        """(figures, seconds)"""
+        return self.client([self.load, how, port, connections, seconds, *words], seconds), seconds
 
     def once(self, work, server, connections):
         """One measurement: its figures."""
         with running(server, self.cores[0]) as (process, port):
             if work == "http":
                 self.wrk(port, connections, 1)  # warm
-                return self.wrk(port, connections, self.seconds)
+                return with_cpu(process, self.wrk, port, connections, self.seconds)
             if work == "echo":
                 self.talk("talk", port, connections, 1, ECHO)
-                return self.talk("talk", port, connections, self.seconds, ECHO)
+                return with_cpu(process, self.talk, "talk", port, connections, self.seconds, ECHO)
             if work == "accept":
-                return self.talk("accept", port, connections, self.seconds, HTTP)
+                return with_cpu(process, self.talk, "accept", port, connections, self.seconds, HTTP)
             if work == "idle":
                 return [self.idle(process, port, connections, ECHO if "echo" in server.name else HTTP)]
             return self.beside(process, port, connections)
@@ -242,7 +252,7 @@ class Bench:
 
     def beside(self, process, port, connections):
         """Of the ping-pong's lines of each second: round trips, and the longest in us; and the server's rate."""
-        rate = self.wrk(port, connections, max(self.seconds, 5))[0]
+        rate = self.wrk(port, connections, max(self.seconds, 5))[0][0]
         lines = re.findall(r"^ping-pong (\d+) (\d+)$", end(process), re.MULTILINE)
         if len(lines) < 3:
             raise bench.Failed("the ping-pong stands still beside the server")
@@ -259,6 +269,21 @@ class Bench:
         return {name: [statistics.median(column) for column in zip(*rows)] for name, rows in samples.items()}
 
 
+def cpu(pid):
+    """CPU time of a process and its children so far, in user space and in the kernel, s."""
+    words = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    times = [(int(words[11]) / TICKS, int(words[12]) / TICKS), *map(cpu, children(pid))]
+    return [sum(column) for column in zip(*times)]
+
+
+def with_cpu(process, load, *arguments):
+    """The figures of `load`, and behind them the CPU time of the server for each request, us: user, kernel."""
+    before = cpu(process.pid)
+    figures, seconds = load(*arguments)
+    requests = max(figures[0] * seconds, 1)
+    return figures + [(now - then) / requests * 1e6 for now, then in zip(cpu(process.pid), before)]
+
+
 def resident(pid):
     """Resident memory and page tables of a process and its children, bytes."""
     total = 0
@@ -273,10 +298,11 @@ def children(pid):
             pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
+LOADED = ("p50 ms", "p99 ms", "p999 ms", "errors", "user us", "kernel us")
 HEADS = {
-    "http": ("HTTP hello", ["requests/s", "p50 ms", "p99 ms", "p999 ms", "errors"]),
-    "echo": ("Echo, 64 bytes", ["round trips/s", "p50 ms", "p99 ms", "p999 ms", "errors"]),
-    "accept": ("Connections: made, asked once, reset", ["connections/s", "p50 ms", "p99 ms", "p999 ms", "errors"]),
+    "http": ("HTTP hello", ["requests/s", *LOADED]),
+    "echo": ("Echo, 64 bytes", ["round trips/s", *LOADED]),
+    "accept": ("Connections: made, asked once, reset", ["connections/s", *LOADED]),
     "idle": ("Memory of the server for an idle connection", ["bytes"]),
     "ping-pong": ("Two goroutines beside a raw server under full load",
                   ["round trips/s", "longest us", "requests/s"]),
@@ -286,8 +312,9 @@ HEADS = {
 def cells(work, figures):
     if work in ("idle", "ping-pong"):
         return [f"{f:,.0f}" for f in figures]
-    rate, *quantiles, errors = figures
-    return [f"{rate:,.0f}", *(f"{q / 1000:.2f}" for q in quantiles), f"{errors:.0f}"]
+    rate, p50, p99, p999, errors, *times = figures
+    return [f"{rate:,.0f}", *(f"{q / 1000:.2f}" for q in (p50, p99, p999)), f"{errors:.0f}",
+            *(f"{t:.2f}" for t in times)]
 
 
 def table(work, results, missing):
@@ -314,7 +341,9 @@ def verdicts(work, results):
             ratio = row[ours][0] / row[theirs][0]
             late = row[ours][2] > row[theirs][2]
             met = "yes" if ratio >= times and not late else "NO" + (", p99 is worse" if late else "")
-            out.append(f"{ours} / {theirs} at {connections:,}: {ratio:.2f} (>= {times}): {met}")
+            less = sum(row[theirs][5:]) / sum(row[ours][5:])
+            out.append(f"{ours} / {theirs} at {connections:,}: {ratio:.2f} (>= {times}): {met}; "
+                       f"by CPU time for a request {less:.2f}")
     return out
 
 
@@ -361,7 +390,7 @@ def main(words):
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     servers = [s for s in build(arguments.build_dir) if arguments.only in s.name]
-    runs = Bench(arguments, cores, build_load())
+    runs = Bench(arguments, cores, build_cxx("load", "net/client/load.cpp"))
     texts, figures = [], {}
     for work in arguments.work:
         measured = [s for s in servers if work in s.kinds]

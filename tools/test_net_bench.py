@@ -10,17 +10,18 @@ import unittest
 import net_bench
 
 
-def talked(rate, p99):
-    return [rate, 100, p99, 2 * p99, 0]
+def talked(rate, p99, user=1, kernel=5):
+    return [rate, 100, p99, 2 * p99, 0, user, kernel]
 
 
 class Verdicts(unittest.TestCase):
     def test_rate_and_p99(self):
         for rate, p99, met in ((150, 900, "yes"), (150, 901, "NO, p99 is worse"), (149, 900, "NO"),
                                (149, 901, "NO, p99 is worse")):
-            results = {64: {"weft beast": talked(rate, p99), "Go net/http": talked(100, 900)}}
+            results = {64: {"weft beast": talked(rate, p99), "Go net/http": talked(100, 900, 2, 7)}}
             [line] = net_bench.verdicts("http", results)
-            self.assertEqual(line, f"weft beast / Go net/http at 64: {rate / 100:.2f} (>= 1.5): {met}")
+            self.assertEqual(line, f"weft beast / Go net/http at 64: {rate / 100:.2f} (>= 1.5): {met}; by CPU time for "
+                                   "a request 1.50")
 
     def test_only_where_both_were_measured(self):
         self.assertEqual(net_bench.verdicts("http", {64: {"weft beast": talked(1, 1)}}), [])
@@ -29,15 +30,15 @@ class Verdicts(unittest.TestCase):
 
 class Table(unittest.TestCase):
     def test_figures_and_what_is_missing(self):
-        text = net_bench.table("http", {1_000: {"weft raw": [12345.6, 1500, 2500, 3500, 1]}}, ["nginx: no nginx"])
+        text = net_bench.table("http", {1_000: {"weft raw": [12345.6, 1500, 2500, 3500, 1, 0.444, 6]}}, ["nginx: no nginx"])
         lines = text.splitlines()
         self.assertEqual(lines[0], "**HTTP hello**")
-        self.assertRegex(lines[4], r"^\| weft raw \| +1,000 \| +12,346 \| +1\.50 \| +2\.50 \| +3\.50 \| +1 \|$")
+        self.assertRegex(lines[4], r"^\| weft raw \| +1,000 \| +12,346 \| +1\.50 \| +2\.50 \| +3\.50 \| +1 \| +0\.44 \| +6\.00 \|$")
         self.assertEqual(lines[-1], "MISSING nginx: no nginx")
 
     def test_every_work_has_a_head_for_each_figure(self):
         for work, (_, heads) in net_bench.HEADS.items():
-            count = {"idle": 1, "ping-pong": 3}.get(work, 5)
+            count = {"idle": 1, "ping-pong": 3}.get(work, 7)
             self.assertEqual(len(net_bench.cells(work, [1.0] * count)), len(heads))
         self.assertEqual(set(net_bench.HEADS), set(net_bench.WORKS))
 
@@ -73,6 +74,24 @@ class Servers(unittest.TestCase):
     def test_a_server_that_does_not_start(self):
         with self.assertRaisesRegex(net_bench.bench.Failed, "does not say where it listens"):
             net_bench.Server("s", ("http",), ["sh", "-c", "echo no"]).start(self.core)
+
+    def test_cpu_time_for_a_request(self):
+        process = subprocess.Popen(["sh", "-c", "read go; while :; do :; done"], stdin=subprocess.PIPE, text=True)
+
+        def load(rate):
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            while sum(net_bench.cpu(process.pid)) < 0.2:
+                pass
+            return [rate, 1, 2, 3, 0], 2
+
+        try:
+            *figures, user, kernel = net_bench.with_cpu(process, load, 1_000)
+            self.assertEqual(figures, [1_000, 1, 2, 3, 0])
+            self.assertGreaterEqual(user + kernel, 0.2 / 2_000 * 1e6 * 0.99)
+        finally:
+            process.kill()
+            process.communicate()
 
     def test_memory_of_children_counts(self):
         process = subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60 & echo; wait"], stdout=subprocess.PIPE)

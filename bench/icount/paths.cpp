@@ -8,6 +8,7 @@
 #include <valgrind/callgrind.h>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -23,8 +24,11 @@
 #include "weft/runtime.hpp"
 #include "weft/select.hpp"
 #include "weft/sync.hpp"
+#include "weft/time.hpp"
 
 namespace {
+
+using namespace std::chrono_literals;
 
 /// One operation: a switch to the other goroutine.
 void yield(std::uint64_t n)
@@ -177,6 +181,25 @@ void select_default(std::uint64_t n)
             throw std::runtime_error("select_default: a value");
 }
 
+/// One operation: a timeout that is put off.
+void timer_reset(std::uint64_t n)
+{
+    weft::timer t(1h);
+    for (std::uint64_t i = 0; i < n; ++i)
+        if (!t.reset(1h))
+            throw std::runtime_error("timer_reset: it has fired");
+}
+
+/// One operation: a timeout that begins, and ends before it fires.
+void timer_start_stop(std::uint64_t n)
+{
+    for (std::uint64_t i = 0; i < n; ++i) {
+        weft::timer t(1h);
+        if (!t.stop())
+            throw std::runtime_error("timer_start_stop: it has fired");
+    }
+}
+
 struct path {
     std::string_view name;
     void (*run)(std::uint64_t);
@@ -194,6 +217,8 @@ constexpr path paths[] = {
     {"chan_round_trip", chan_round_trip},
     {"select_ready", select_ready},
     {"select_default", select_default},
+    {"timer_reset", timer_reset},
+    {"timer_start_stop", timer_start_stop},
 };
 
 void measured(const path& p, std::uint64_t n)

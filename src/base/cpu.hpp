@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+
+#include "weft/detail/config.hpp"
 
 namespace weft::base {
 
@@ -18,10 +21,18 @@ inline void pause() noexcept
 #endif
 }
 
-/// What `address` points to will be written soon.
-inline void prefetch(const void* address) noexcept
+/// What `address` points to will be written soon; any address will do.
+WEFT_ALWAYS_INLINE void prefetch(const void* address) noexcept
 {
     __builtin_prefetch(address, 1);
+    asm volatile("");  // GCC takes a function without anything else for one without effect, and drops calls of it
+}
+
+/// The same for the `lines` cache lines from there.
+WEFT_ALWAYS_INLINE void prefetch_lines(const void* address, std::size_t lines) noexcept
+{
+    for (std::size_t i = 0; i < lines; ++i)
+        prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(address) + i * cache_line));
 }
 
 }  // namespace weft::base

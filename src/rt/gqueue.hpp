@@ -49,10 +49,13 @@ public:
         lock_.lock();
         n = std::min({n, most, std::size_t{runq<256>::capacity - rest.size()}});
         g* const first = list_.pop_front();
-        for (std::size_t i = 1; i < n && !list_.empty(); ++i)
+        std::uint32_t moved = 0;
+        for (; moved + 1 < n && !list_.empty(); ++moved)
             rest.push_back(list_.pop_front());
         counted_.store(list_.size(), base::memory_order_relaxed);
         lock_.unlock();
+        while (moved > 0)
+            rest.newest(--moved)->expect_run();
         return first;
     }
 

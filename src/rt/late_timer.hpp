@@ -55,6 +55,11 @@ public:
         else
             rt::arm_inside(self, alarm_);
     }
+    /// False: nothing has been done. See timer_heap::put_off().
+    [[nodiscard]] bool put_off(std::int64_t when) noexcept
+    {
+        return in_.get() == nullptr && timer_heap::put_off(alarm_, when);
+    }
     /// Afterwards it does not fire. Returns what it would have started; empty: it was not armed, or has fired. To be
     /// dropped after the lock and the section.
     [[nodiscard]] unstarted disarm() noexcept { return timer_heap::disarm(alarm_) ? std::move(call_) : unstarted(); }

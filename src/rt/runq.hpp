@@ -74,6 +74,11 @@ public:
         tail_.store(t + 1, base::memory_order_release);
         return first;
     }
+    /// The `i`th of the newest, from 0. Precondition: there are more than `i`.
+    [[nodiscard]] WEFT_ALWAYS_INLINE g* newest(std::uint32_t i) const noexcept
+    {
+        return ring_[(tail_.load(base::memory_order_relaxed) - 1 - i) % capacity];
+    }
     /// Moves the `n` oldest to the back of `to`; there must be as many, and room for them.
     void move_front(runq& to, std::uint32_t n) noexcept
     {

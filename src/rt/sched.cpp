@@ -746,6 +746,7 @@ void hand_in(m* self, p* proc, g_list& woken) noexcept
         }
         if (proc != nullptr) {
             end_wait(*proc, item);
+            item->expect_run();
             push_ready(*proc, item);
         } else {
             end_wait_outside(item);

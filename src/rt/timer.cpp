@@ -128,6 +128,22 @@ bool timer_heap::disarm(timer& t) noexcept
     return armed;
 }
 
+bool timer_heap::put_off(timer& t, std::int64_t when) noexcept
+{
+    if (t.heap == nullptr)
+        return false;
+    timer_heap& heap = *t.heap;
+    heap.lock_.lock();
+    const bool can = t.state.load(base::memory_order_relaxed) == timer::status::armed && when >= t.when;
+    if (can) {
+        t.when = when;
+        heap.sift_down(t.index, entry(t));
+        heap.publish();
+    }
+    heap.lock_.unlock();
+    return can;
+}
+
 timer* timer_heap::disarm_earliest() noexcept
 {
     timer* t = nullptr;

@@ -3,6 +3,7 @@
 // A timer lies in its waiter's frame. States, under the heap's lock unless said otherwise:
 //   idle -> armed            by arm()
 //   armed -> idle            by disarm()
+//   armed -> armed           by put_off()
 //   armed -> firing          by take_expired(); the lock is then dropped, so that `expire` may take other locks
 //   firing -> idle           by whoever fired it, without the lock, with release order; from then on the owner may free
 //   it
@@ -60,6 +61,9 @@ public:
     /// Afterwards nobody refers to `t`. True: it was armed, and does not fire. Must not be called with any lock held
     /// that `t.expire` takes. One that stays must have been taken to be fired.
     static bool disarm(timer& t) noexcept;
+    /// As disarm() and arm() at `when`, in one step and for a deadline that is not earlier alone. False: it is not
+    /// armed, or `when` is earlier; nothing has been done. Precondition: it is not one that stays.
+    static bool put_off(timer& t, std::int64_t when) noexcept;
     /// Takes the earliest out, which does not fire then; null: there is none. For a heap without waiters' timers.
     [[nodiscard]] timer* disarm_earliest() noexcept;
     /// Fires what has expired at `now`; appends the goroutines to make runnable to `out`.

@@ -120,6 +120,8 @@ public:
     }
     bool reset(std::int64_t deadline, std::int64_t period)
     {
+        if (put_off(deadline, period))
+            return true;
         const std::lock_guard guard(control_);
         rt::unstarted call = make_call(generation_ + 2);  // take_back() is one more
         const bool was = take_back();
@@ -144,6 +146,17 @@ private:
             void operator()() { self.get()->deliver(generation); }
         };
         return rt::unstarted::make(body{timed_ref(this), generation}, started_at_);
+    }
+
+    /// A reset as timeouts have it, most of which never fire: what waits to fire once fires later, and the goroutine
+    /// that was made for it serves as well. While it is armed nothing is being delivered, and the channel is empty.
+    bool put_off(std::int64_t deadline, std::int64_t period) noexcept
+    {
+        const locked l(lock_);
+        if (period != 0 || period_ != 0 || !alarm_.put_off(deadline))
+            return false;
+        when_ = deadline;
+        return true;
     }
 
     void send(std::uint64_t generation, bool repeats)

@@ -127,6 +127,28 @@ WEFT_TEST(timer_test, reset_revives_and_prolongs)
     ASSERT_TRUE(t.channel().recv().has_value());
 }
 
+// Whether it still waits when it is put off or has fired just then: it comes once, and not before it should.
+WEFT_TEST(timer_test, put_off_it_fires_once_and_not_early)
+{
+    weft::timer t(1h);
+    for (int i = 0; i < 100; ++i)
+        EXPECT_TRUE(t.reset(1h + std::chrono::seconds(i % 10))) << "to later and to earlier";
+    for (std::size_t i = 0; i < scaled(200); ++i) {
+        const auto begin = now();
+        t.reset(std::chrono::microseconds(i % 50));
+        for (std::size_t k = 0; k < i % 3; ++k)
+            t.reset(100us);
+        const auto fired = t.channel().recv();
+        ASSERT_TRUE(fired.has_value());
+        EXPECT_GE(*fired - begin, i % 3 == 0 ? std::chrono::microseconds(i % 50) : 100us);
+        weft::clock::time_point at;
+        EXPECT_EQ(t.channel().try_recv(at), weft::chan_status::empty);
+    }
+    EXPECT_FALSE(t.reset(1h)) << "it had fired";
+    EXPECT_TRUE(t.stop());
+    EXPECT_FALSE(t.stop());
+}
+
 WEFT_TEST(timer_test, moves)
 {
     weft::timer t(1h);
@@ -334,6 +356,25 @@ WEFT_TEST(timer_test, after_func_reset_calls_again)
 }
 
 // The function may block: others are not held up by it, and a reset calls it beside the call that runs.
+WEFT_TEST(timer_test, after_func_put_off_calls_once)
+{
+    std::atomic<int> calls{0};
+    weft::chan<int> done(1);
+    weft::func_timer t = weft::after_func(1h,
+                                          [&]
+                                          {
+                                              ++calls;
+                                              done.send(1);
+                                          });
+    EXPECT_TRUE(t.reset(2h));
+    EXPECT_TRUE(t.reset(0ms));
+    EXPECT_TRUE(done.recv().has_value());
+    EXPECT_FALSE(t.reset(1h));
+    EXPECT_TRUE(t.reset(2h));
+    EXPECT_TRUE(t.stop());
+    EXPECT_EQ(calls, 1);
+}
+
 WEFT_TEST(timer_test, after_func_may_block)
 {
     weft::chan<int> entered;

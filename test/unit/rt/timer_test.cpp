@@ -151,7 +151,30 @@ TEST(timer_heap_test, collects_the_goroutines_to_wake)
     EXPECT_EQ(out.pop_front(), &gs[0]);
 }
 
-// Arms, disarms and fires at random against an ordered set.
+TEST(timer_heap_test, puts_off_what_is_armed_and_not_earlier)
+{
+    timer_heap heap;
+    noted n;
+    noted other;
+    EXPECT_FALSE(timer_heap::put_off(prepare(n, 10), 20)) << "it was never armed";
+    arm(heap, n.t);
+    arm(heap, prepare(other, 15));
+    EXPECT_FALSE(timer_heap::put_off(n.t, 9)) << "the kernel may have been told to wake somebody at 10";
+    EXPECT_EQ(n.t.when, 10);
+    EXPECT_TRUE(timer_heap::put_off(n.t, 20));
+    EXPECT_EQ(heap.earliest(), 15);
+    EXPECT_EQ(heap.size(), 2U);
+    g_list out;
+    heap.run_expired(19, out);
+    EXPECT_TRUE(other.fired);
+    EXPECT_FALSE(n.fired);
+    heap.run_expired(20, out);
+    EXPECT_TRUE(n.fired);
+    EXPECT_FALSE(timer_heap::put_off(n.t, 30)) << "it has fired";
+    EXPECT_EQ(heap.size(), 0U);
+}
+
+// Arms, disarms, puts off and fires at random against an ordered set.
 TEST(timer_heap_test, behaves_as_an_ordered_set)
 {
     weft::test::rng r(5);
@@ -162,7 +185,7 @@ TEST(timer_heap_test, behaves_as_an_ordered_set)
     for (std::size_t step = 0; step < weft::test::scaled(100'000); ++step) {
         noted& n = all[r.below(all.size())];
         const bool armed = n.t.state.load() == timer::status::armed;
-        switch (r.below(4)) {
+        switch (r.below(5)) {
             case 0:
             case 1:
                 if (!armed) {
@@ -176,6 +199,17 @@ TEST(timer_heap_test, behaves_as_an_ordered_set)
                     model.erase(model.find(n.t.when));
                 timer_heap::disarm(n.t);
                 break;
+            case 3: {
+                const std::int64_t before = n.t.when;
+                const std::int64_t when = now + static_cast<std::int64_t>(r.below(1'000));
+                const bool done = timer_heap::put_off(n.t, when);
+                ASSERT_EQ(done, armed && when >= before);
+                if (done) {
+                    model.erase(model.find(before));
+                    model.insert(when);
+                }
+                break;
+            }
             default: {
                 now += static_cast<std::int64_t>(r.below(20));
                 fired_order.clear();
