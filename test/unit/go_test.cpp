@@ -384,7 +384,7 @@ WEFT_TEST(go_test, an_argument_that_throws_starts_nothing)
 
 WEFT_TEST(go_test, starts_many_at_once)
 {
-    const std::size_t count = weft::test::scaled_live(200'000);
+    const std::size_t count = weft::test::scaled_live(20'000);
     weft::wait_group all;
     weft::test::gate start;
     std::atomic<std::uint64_t> sum{0};
