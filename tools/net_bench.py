@@ -55,6 +55,7 @@ ECHO = ("x" * 63 + r"\n", r"\n")
 GOALS = (("http", "weft beast", "Go net/http", 1.5), ("http", "weft raw", "Go raw", 1.3),
          ("echo", "weft echo", "tokio echo", 1.0))
 GOAL_CONNECTIONS = (64, 1_000)
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Missing(Exception):
@@ -97,9 +98,6 @@ class Nginx(Server):
                 break
         end(process)
         raise bench.Failed("nginx does not start")
-
-
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def end(process):
@@ -202,8 +200,11 @@ class Bench:
         self.script = bench.PEERS_DIR / "wrk.lua"
         self.script.write_text(SCRIPT, encoding="utf-8")
 
-    def client(self, command, seconds):
-        """The figures of a client's RESULT line: rate, p50, p99, p999 in us, errors."""
+    def client(self, process, command, seconds):
+        """The figures of a client's RESULT line: rate, p50, p99, p999 in us, errors; then those of with_cpu()."""
+        return with_cpu(process, seconds, lambda: self.result(command, seconds))
+
+    def result(self, command, seconds):
         done = subprocess.run(["taskset", "-c", str(self.cores[1]), *map(str, command)], capture_output=True, text=True,
                               timeout=seconds + 60, check=False)
         found = re.search(r"^RESULT (\S+) (\d+) (\d+) (\d+) (\d+)$", done.stdout, re.MULTILINE)
@@ -211,27 +212,25 @@ class Bench:
             raise bench.Failed(f"{command[0]}: {done.stdout}{done.stderr}")
         return [float(word) for word in found.groups()]
 
-    def wrk(self, port, connections, seconds):
-        """(figures, seconds)"""
+    def wrk(self, process, port, connections, seconds):
         seconds = max(seconds, connections // 2_000)  # it spends the first ones on connecting
-        return self.client(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "30", "-s", self.script,
-                            f"http://127.0.0.1:{port}/"], seconds), seconds
+        return self.client(process, ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "30", "-s",
+                                     self.script, f"http://127.0.0.1:{port}/"], seconds)
 
-    def talk(self, how, port, connections, seconds, words):
-        """(figures, seconds)"""
-        return self.client([self.load, how, port, connections, seconds, *words], seconds), seconds
+    def talk(self, process, how, port, connections, seconds, words):
+        return self.client(process, [self.load, how, port, connections, seconds, *words], seconds)
 
     def once(self, work, server, connections):
         """One measurement: its figures."""
         with running(server, self.cores[0]) as (process, port):
             if work == "http":
-                self.wrk(port, connections, 1)  # warm
-                return with_cpu(process, self.wrk, port, connections, self.seconds)
+                self.wrk(process, port, connections, 1)  # warm
+                return self.wrk(process, port, connections, self.seconds)
             if work == "echo":
-                self.talk("talk", port, connections, 1, ECHO)
-                return with_cpu(process, self.talk, "talk", port, connections, self.seconds, ECHO)
+                self.talk(process, "talk", port, connections, 1, ECHO)
+                return self.talk(process, "talk", port, connections, self.seconds, ECHO)
             if work == "accept":
-                return with_cpu(process, self.talk, "accept", port, connections, self.seconds, HTTP)
+                return self.talk(process, "accept", port, connections, self.seconds, HTTP)
             if work == "idle":
                 return [self.idle(process, port, connections, ECHO if "echo" in server.name else HTTP)]
             return self.beside(process, port, connections)
@@ -239,7 +238,7 @@ class Bench:
     def idle(self, process, port, connections, words):
         """By how much the server's resident memory grows, page tables included, bytes a connection."""
         # Whatever is allocated once for all.
-        self.talk("talk", port, 16, 1, words)
+        self.talk(process, "talk", port, 16, 1, words)
         before = resident(process.pid)
         client = subprocess.Popen([self.load, "idle", str(port), str(connections), "0", *words], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, text=True)
@@ -252,7 +251,7 @@ class Bench:
 
     def beside(self, process, port, connections):
         """Of the ping-pong's lines of each second: round trips, and the longest in us; and the server's rate."""
-        rate = self.wrk(port, connections, max(self.seconds, 5))[0][0]
+        rate = self.wrk(process, port, connections, max(self.seconds, 5))[0]
         lines = re.findall(r"^ping-pong (\d+) (\d+)$", end(process), re.MULTILINE)
         if len(lines) < 3:
             raise bench.Failed("the ping-pong stands still beside the server")
@@ -276,10 +275,11 @@ def cpu(pid):
     return [sum(column) for column in zip(*times)]
 
 
-def with_cpu(process, load, *arguments):
-    """The figures of `load`, and behind them the CPU time of the server for each request, us: user, kernel."""
+def with_cpu(process, seconds, load):
+    """The figures of `load()`, which begin with requests a second and take `seconds`; behind them the CPU time of the
+    server for each request, us: user, kernel."""
     before = cpu(process.pid)
-    figures, seconds = load(*arguments)
+    figures = load()
     requests = max(figures[0] * seconds, 1)
     return figures + [(now - then) / requests * 1e6 for now, then in zip(cpu(process.pid), before)]
 

@@ -30,10 +30,12 @@ class Verdicts(unittest.TestCase):
 
 class Table(unittest.TestCase):
     def test_figures_and_what_is_missing(self):
-        text = net_bench.table("http", {1_000: {"weft raw": [12345.6, 1500, 2500, 3500, 1, 0.444, 6]}}, ["nginx: no nginx"])
+        figures = [12345.6, 1500, 2500, 3500, 1, 0.444, 6]
+        text = net_bench.table("http", {1_000: {"weft raw": figures}}, ["nginx: no nginx"])
         lines = text.splitlines()
         self.assertEqual(lines[0], "**HTTP hello**")
-        self.assertRegex(lines[4], r"^\| weft raw \| +1,000 \| +12,346 \| +1\.50 \| +2\.50 \| +3\.50 \| +1 \| +0\.44 \| +6\.00 \|$")
+        self.assertRegex(lines[4], r"^\| weft raw \| +1,000 \| +12,346 \| +1\.50 \| +2\.50 \| +3\.50 \| +1 "
+                                   r"\| +0\.44 \| +6\.00 \|$")
         self.assertEqual(lines[-1], "MISSING nginx: no nginx")
 
     def test_every_work_has_a_head_for_each_figure(self):
@@ -78,15 +80,15 @@ class Servers(unittest.TestCase):
     def test_cpu_time_for_a_request(self):
         process = subprocess.Popen(["sh", "-c", "read go; while :; do :; done"], stdin=subprocess.PIPE, text=True)
 
-        def load(rate):
+        def load():
             process.stdin.write("go\n")
             process.stdin.flush()
             while sum(net_bench.cpu(process.pid)) < 0.2:
                 pass
-            return [rate, 1, 2, 3, 0], 2
+            return [1_000, 1, 2, 3, 0]
 
         try:
-            *figures, user, kernel = net_bench.with_cpu(process, load, 1_000)
+            *figures, user, kernel = net_bench.with_cpu(process, 2, load)
             self.assertEqual(figures, [1_000, 1, 2, 3, 0])
             self.assertGreaterEqual(user + kernel, 0.2 / 2_000 * 1e6 * 0.99)
         finally:

@@ -49,8 +49,7 @@ void timer_heap::sift_down(std::size_t at, entry e) noexcept
         const std::size_t end = first + arity < size_ ? first + arity : size_;
         // With a million timers the lower levels are in no cache: they are asked for one level ahead.
         if (const std::size_t below = first * arity + 1; below < size_)
-            for (std::size_t line = 0; line < arity; ++line)
-                base::prefetch(entries_ + below + line * arity);
+            base::prefetch_lines(entries_ + below, arity);
         std::size_t best = first;
         for (std::size_t child = first + 1; child < end; ++child)
             if (entries_[child].when < entries_[best].when)

@@ -88,6 +88,12 @@ struct scheduler {
         check(m(self).note.load(memory_order_relaxed) == asleep, "a poke is left over");
         return true;
     }
+    /// An M that runs out of work again and again, to the end of its thread.
+    void idle_on(int self)
+    {
+        while (go_idle(self)) {
+        }
+    }
     bool take_p_back(int self)
     {
         guard.acquire();
@@ -253,8 +259,7 @@ struct timers_and_work : scheduler<1> {
     {
         switch (thread) {
             case 0:
-                while (go_idle(0)) {
-                }
+                idle_on(0);
                 break;
             case 1:
                 arm(20);
@@ -290,8 +295,7 @@ struct keeper_changes : scheduler<2> {
             arm(20);
             arm(10);
         } else {
-            while (go_idle(thread)) {
-            }
+            idle_on(thread);
         }
     }
     void end() { check_timekeeping(); }
@@ -324,8 +328,7 @@ struct keeper_ends : scheduler<2> {
         else if (thread == 3)
             appoint_timekeeper();
         else
-            while (go_idle(thread)) {
-            }
+            idle_on(thread);
     }
     void end() { check_timekeeping(); }
 };
@@ -358,8 +361,7 @@ struct keeper_is_told_twice : scheduler<2> {
             appoint_timekeeper();
             arm(30);
         } else {
-            while (go_idle(thread)) {
-            }
+            idle_on(thread);
         }
     }
     void end() { check_timekeeping(); }

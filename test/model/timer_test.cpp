@@ -49,6 +49,8 @@ enum class omit { nothing, drain, wait_for_delivery, generation, armed };
 
 template <unsigned Generations>
 struct timed : runtime {
+    static constexpr int threads = 3;
+    static const char* thread_name(int i) { return i == 0 ? "owner" : i == 1 ? "M" : "thief"; }
     static constexpr std::int64_t now = 10;
 
     struct late_timer : rt::timer {
@@ -181,8 +183,6 @@ struct timed : runtime {
 
 /// Armed, stopped, and silent.
 struct stopped : timed<2> {
-    static constexpr int threads = 3;
-    static const char* thread_name(int i) { return i == 0 ? "owner" : i == 1 ? "M" : "thief"; }
     explicit stopped(omit what) : timed(what) { take_back_and_arm(5); }
     void run(int thread)
     {
@@ -209,8 +209,6 @@ TEST(model_timer, stop)
 
 /// Armed, and reset while Ms fire it: only what the reset has asked for comes, once.
 struct was_reset : timed<4> {
-    static constexpr int threads = 3;
-    static const char* thread_name(int i) { return i == 0 ? "owner" : i == 1 ? "M" : "thief"; }
     explicit was_reset(omit what) : timed(what) { take_back_and_arm(5); }
     void run(int thread)
     {
@@ -238,8 +236,6 @@ TEST(model_timer, reset)
 /// Armed, and reset to a time that has not come while Ms fire it: nothing comes until then, and then it comes once. In
 /// the same step where it still waits, with the goroutine of before; else with another one.
 struct was_put_off : timed<4> {
-    static constexpr int threads = 3;
-    static const char* thread_name(int i) { return i == 0 ? "owner" : i == 1 ? "M" : "thief"; }
     explicit was_put_off(omit what) : timed(what) { take_back_and_arm(5); }
     void run(int thread)
     {
@@ -267,8 +263,6 @@ TEST(model_timer, put_off)
 
 /// A ticker, which its goroutine arms again, is stopped.
 struct ticks : timed<2> {
-    static constexpr int threads = 3;
-    static const char* thread_name(int i) { return i == 0 ? "owner" : i == 1 ? "M" : "thief"; }
     explicit ticks(omit what) : timed(what)
     {
         repeats = true;

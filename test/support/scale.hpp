@@ -58,9 +58,9 @@ inline std::size_t scaled(std::size_t n)
     return std::max(n / divisor, std::min<std::size_t>(n, 8));
 }
 
-/// A number of goroutines that own a stack at the same time, `n` on a plain build. At most 20,000: without guard markers
-/// (old kernels, WEFT_DEBUG=noguardmarker) each stack takes two of 65,530 mappings. TSan gives up at 8,128 fibers and
-/// reuses those of finished goroutines late, hence the lower limit there.
+/// A number of goroutines that own a stack at the same time, `n` on a plain build. At most 20,000: without guard
+/// markers (old kernels, WEFT_DEBUG=noguardmarker) each stack takes two of 65,530 mappings. TSan gives up at 8,128
+/// fibers and reuses those of finished goroutines late, hence the lower limit there.
 inline std::size_t scaled_live(std::size_t n)
 {
     return std::min(scaled(n), std::size_t{under_tsan ? 3'000U : 20'000U});

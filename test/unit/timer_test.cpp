@@ -355,7 +355,6 @@ WEFT_TEST(timer_test, after_func_reset_calls_again)
     EXPECT_FALSE(t.stop());
 }
 
-// The function may block: others are not held up by it, and a reset calls it beside the call that runs.
 WEFT_TEST(timer_test, after_func_put_off_calls_once)
 {
     std::atomic<int> calls{0};
@@ -375,6 +374,7 @@ WEFT_TEST(timer_test, after_func_put_off_calls_once)
     EXPECT_EQ(calls, 1);
 }
 
+// The function may block: others are not held up by it, and a reset calls it beside the call that runs.
 WEFT_TEST(timer_test, after_func_may_block)
 {
     weft::chan<int> entered;
