@@ -5,9 +5,12 @@
 #include <ares.h>
 #include <netdb.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -148,19 +151,15 @@ private:
 
     int process_ready()
     {
-        struct event {
-            ares_socket_t socket;
-            std::uint8_t what;
-        };
-        std::vector<event> events;
-        const auto told = [](std::uint64_t tag, std::uint8_t what, void* list) noexcept
-        { static_cast<std::vector<event>*>(list)->push_back({static_cast<ares_socket_t>(tag), what}); };
-        events.reserve(sys::few_events);
-        (void)sys::poller_wait(poller_->number(), 0, true, told, &events);
-        for (const event& e : events)
-            ares_process_fd(channel_, (e.what & sys::poll_event::readable) != 0 ? e.socket : ARES_SOCKET_BAD,
-                            (e.what & sys::poll_event::writable) != 0 ? e.socket : ARES_SOCKET_BAD);
-        return static_cast<int>(events.size());
+        constexpr std::size_t at_once = 16;
+        std::array<sys::poll_report, at_once> found;
+        const int n = std::max(sys::poller_wait(poller_->number(), 0, found), 0);
+        for (const sys::poll_report& e : std::span(found).first(static_cast<std::size_t>(n))) {
+            const auto socket = static_cast<ares_socket_t>(e.tag());
+            ares_process_fd(channel_, (e.what() & sys::poll_event::readable) != 0 ? socket : ARES_SOCKET_BAD,
+                            (e.what() & sys::poll_event::writable) != 0 ? socket : ARES_SOCKET_BAD);
+        }
+        return n;
     }
 
     const std::string& host_;

@@ -84,7 +84,7 @@ std::uint64_t event::wait(std::error_code& ec) noexcept
     if (fd_ == nullptr)
         set_error(ec, EBADF);
     else
-        (void)finish(ec, fd_->read_with(to.size(), [&](int number) { return fd_->read_once(number, to); }));
+        (void)finish(ec, fd_->read(to));
     return n;
 }
 

@@ -4,9 +4,7 @@
 #include <cerrno>
 #include <new>
 
-#include "sys/io.hpp"
 #include "sys/poll.hpp"
-#include "sys/socket.hpp"
 
 namespace weft::io {
 
@@ -40,7 +38,9 @@ std::unique_ptr<fd> fd::take(int number, kind what) noexcept
     if (made == nullptr) {
         rt::netpoll::close(*desc);
         sys::close_descriptor(number);
+        return nullptr;
     }
+    desc->belongs_to(made);
     return std::unique_ptr<fd>(made);
 }
 
@@ -49,28 +49,9 @@ fd::~fd()
     close();
 }
 
-int fd::begin(poll_side s) noexcept
+int fd::begin_slow(poll_side s) noexcept
 {
     const auto side = static_cast<unsigned>(s);
-    switch (word_.begin(side)) {
-        case fd_word::turn::closed:
-            return ECANCELED;
-        case fd_word::turn::busy:
-            if (const int error = begin_slow(side); error != 0)
-                return error;
-            if (word_.is_closed()) {  // handed on while close() was at it
-                end(s);
-                return ECANCELED;
-            }
-            break;
-        case fd_word::turn::mine:
-            break;
-    }
-    return desc_->expired(s) ? ETIMEDOUT : 0;
-}
-
-int fd::begin_slow(unsigned side) noexcept
-{
     rt::sema_waiter me;
     try {
         me.who = rt::current();
@@ -87,38 +68,49 @@ int fd::begin_slow(unsigned side) noexcept
     }
     bucket.push_back(me);
     (void)rt::sema_wait(bucket, me, {}, rt::wait_reason::io);
-    return me.granted ? 0 : ECANCELED;
+    if (!me.granted)
+        return ECANCELED;
+    if (!word_.is_closed())
+        return 0;
+    end(s);  // handed on while close() was at it
+    return ECANCELED;
 }
 
-void fd::end(poll_side s) noexcept
+void fd::end_slow(poll_side s) noexcept
 {
     const auto side = static_cast<unsigned>(s);
     for (;;) {
-        switch (word_.end(side)) {
-            case fd_word::rest::none:
-                return;
-            case fd_word::rest::was_last:
-                release();
-                return;
-            case fd_word::rest::hand_on:
-                rt::sema_bucket& bucket = rt::sema_bucket::of(key(side));
-                bucket.lock();
-                rt::sema_waiter* const next = bucket.pop_front(key(side));
-                if (next == nullptr) {
-                    word_.forget_queue(side);
-                    bucket.unlock();
-                    break;
-                }
-                if (bucket.front(key(side)) == nullptr)
-                    word_.forget_queue(side);
-                next->granted = true;
-                rt::g* const who = next->who;
-                (void)next->grant();
-                bucket.unlock();
-                rt::ready(who);
-                return;
+        const fd_word::rest left = word_.end(side);
+        if (left == fd_word::rest::none)
+            return;
+        if (left == fd_word::rest::was_last) {
+            release();
+            return;
         }
+        rt::sema_bucket& bucket = rt::sema_bucket::of(key(side));
+        bucket.lock();
+        rt::sema_waiter* const next = bucket.pop_front(key(side));
+        if (next == nullptr) {
+            word_.forget_queue(side);
+            bucket.unlock();
+            continue;
+        }
+        if (bucket.front(key(side)) == nullptr)
+            word_.forget_queue(side);
+        next->granted = true;
+        rt::g* const who = next->who;
+        (void)next->grant();
+        bucket.unlock();
+        rt::ready(who);
+        return;
     }
+}
+
+outcome fd::refuse(poll_side s, int error) noexcept
+{
+    if (error == ETIMEDOUT)
+        end(s);
+    return {0, error};
 }
 
 void fd::send_away(unsigned side) noexcept
@@ -190,15 +182,15 @@ void fd::release() noexcept
 
 namespace {
 
-/// `attempt()`, and again where it says that memory was missing which is back now. A call on a stream that has failed
-/// so has done nothing.
+/// `attempt()` again, which has said EFAULT, while memory that is missing comes back. A call on a stream that has
+/// failed so has done nothing.
 template <class Attempt>
 ssize_t with_memory(std::span<const std::byte> memory, Attempt&& attempt) noexcept
 {
     // Where nothing is missing any more, somebody else has brought it back since, which does not happen time after
     // time; or the memory is bad.
     constexpr int most_idle_tries = 100;
-    ssize_t n = attempt();
+    ssize_t n = -EFAULT;
     for (int i = 0; n == -EFAULT && i < most_idle_tries; ++i) {
         if (rt::bring_back(memory))
             i = 0;
@@ -209,30 +201,33 @@ ssize_t with_memory(std::span<const std::byte> memory, Attempt&& attempt) noexce
 
 }  // namespace
 
-ssize_t fd::read_once(int number, std::span<std::byte> to) const noexcept
+ssize_t fd::read_with_memory(int number, std::span<std::byte> to) const noexcept
 {
-    const auto attempt = [&]
-    { return socket_ ? sys::recv_some(number, to.data(), to.size()) : sys::read_some(number, to.data(), to.size()); };
-    return with_memory(to, attempt);
+    return with_memory(to, [&] { return read_number(number, to); });
 }
 
-ssize_t fd::write_once(int number, std::span<const std::byte> from) const noexcept
+ssize_t fd::write_with_memory(int number, std::span<const std::byte> from) const noexcept
 {
-    const auto attempt = [&]
-    {
-        return socket_ ? sys::send_some(number, from.data(), from.size())
-                       : sys::write_some(number, from.data(), from.size());
-    };
-    return with_memory(from, attempt);
+    return with_memory(from, [&] { return write_number(number, from); });
 }
 
-outcome fd::write_all(std::span<const std::byte> from) noexcept
+ssize_t fd::read_later(std::span<std::byte> to) noexcept
 {
-    const turn mine(*this, poll_side::write);
-    outcome o{0, mine.error()};
-    while (o.error == 0 && o.count < from.size()) {
+    if (const int error = desc_->wait(poll_side::read); error != 0)
+        return -error;
+    const auto attempt = [&](int number) { return read_once(number, to); };
+    return until_done(poll_side::read, attempt);
+}
+
+outcome fd::write_rest(std::span<const std::byte> from, ssize_t n) noexcept
+{
+    outcome o;
+    if (n == -EAGAIN)
+        n = -desc_->wait(poll_side::write);
+    for (add(o, n); o.error == 0 && o.count < from.size();) {
         const auto rest = from.subspan(o.count);
-        add(o, mine.until_done([&](int number) { return write_once(number, rest); }));
+        const auto attempt = [&](int number) { return write_once(number, rest); };
+        add(o, until_done(poll_side::write, attempt));
     }
     return o;
 }
@@ -281,8 +276,11 @@ ssize_t fd::write_once(int number, iovec* vectors, std::size_t n) const noexcept
         message.msg_iovlen = n;
         return sys::send_message(number, &message);
     };
+    const ssize_t done = attempt();
     // What fails so is the first part: behind it, a write ends short.
-    return with_memory({static_cast<const std::byte*>(vectors[0].iov_base), vectors[0].iov_len}, attempt);
+    return done != -EFAULT
+               ? done
+               : with_memory({static_cast<const std::byte*>(vectors[0].iov_base), vectors[0].iov_len}, attempt);
 }
 
 void fd::set_deadline(poll_side s, std::int64_t when) noexcept

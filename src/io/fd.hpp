@@ -19,6 +19,8 @@
 
 #include "io/fd_word.hpp"
 #include "rt/rt.hpp"
+#include "sys/io.hpp"
+#include "sys/socket.hpp"
 
 namespace weft::io {
 
@@ -76,7 +78,7 @@ public:
         turn(fd& f, poll_side s) noexcept : fd_(f), side_(s), error_(f.begin(s))
         {
             if (error_ == 0 && s == poll_side::read)
-                was_drained_ = std::exchange(f.drained_, false);
+                f.drained_ = false;
         }
         turn(const turn&) = delete;
         turn& operator=(const turn&) = delete;
@@ -93,15 +95,7 @@ public:
         template <class Attempt>
         ssize_t until_done(Attempt&& attempt) const noexcept
         {
-            rt::poll_desc& desc = *fd_.desc_;
-            for (;;) {
-                desc.look(side_);
-                const ssize_t n = attempt(fd_.number_);
-                if (n != -EAGAIN)
-                    return n;
-                if (const int error = desc.wait(side_); error != 0)
-                    return -error;
-            }
+            return fd_.until_done(side_, attempt);
         }
         /// Parks until something may have happened: 0 or an errno.
         [[nodiscard]] int wait() const noexcept { return fd_.desc_->wait(side_); }
@@ -117,35 +111,53 @@ public:
         friend class fd;
         const poll_side side_;
         const int error_;
-        bool was_drained_ = false;
     };
 
-    /// Reads what is there, up to `n` bytes; 0: the end. Waits until there is something. `attempt(number)` does it.
-    template <class Attempt>
-    outcome read_with(std::size_t n, Attempt&& attempt) noexcept
+    /// Reads what is there; 0: the end. Waits until there is something.
+    [[nodiscard]] WEFT_ALWAYS_INLINE outcome read(std::span<std::byte> to) noexcept
     {
-        const turn mine(*this, poll_side::read);
-        if (mine.error() != 0)
-            return {0, mine.error()};
-        if (mine.was_drained_ && !desc_->may_have_more(poll_side::read)) {
-            // The last read has taken all, and nothing has come since: that saves asking the kernel to be told so.
-            if (const int error = mine.wait(); error != 0)
-                return {0, error};
+        if (const int error = begin(poll_side::read); error != 0) [[unlikely]]
+            return refuse(poll_side::read, error);
+        ssize_t n = 0;
+        // Where the last read has taken all, and nothing has come since: that saves asking the kernel to be told so.
+        if (std::exchange(drained_, false) && !desc_->may_have_more(poll_side::read)) [[likely]]
+            n = -desc_->wait(poll_side::read);
+        if (n == 0) [[likely]] {
+            desc_->look(poll_side::read);
+            n = read_once(number_, to);
         }
-        const ssize_t got = mine.until_done(attempt);
-        if (got < 0)
-            return {0, static_cast<int>(-got)};
-        drained_ = drains_ && got > 0 && static_cast<std::size_t>(got) < n;
-        return {static_cast<std::size_t>(got), 0};
+        if (n == -EAGAIN) [[unlikely]]
+            n = read_later(to);
+        drained_ = drains_ && n > 0 && static_cast<std::size_t>(n) < to.size();
+        end(poll_side::read);
+        return n >= 0 ? outcome{static_cast<std::size_t>(n), 0} : outcome{0, static_cast<int>(-n)};
     }
+    /// Everything, waiting as needed.
+    [[nodiscard]] WEFT_ALWAYS_INLINE outcome write_all(std::span<const std::byte> from) noexcept
+    {
+        if (const int error = begin(poll_side::write); error != 0) [[unlikely]]
+            return refuse(poll_side::write, error);
+        desc_->look(poll_side::write);
+        outcome o{from.size(), 0};
+        if (const ssize_t n = write_once(number_, from); static_cast<std::size_t>(n) != from.size()) [[unlikely]]
+            o = write_rest(from, n);
+        end(poll_side::write);
+        return o;
+    }
+    [[nodiscard]] outcome write_all(std::span<const std::span<const std::byte>> parts) noexcept;
 
     /// One read(2) or recv(2); a count or a negative errno.
-    [[nodiscard]] ssize_t read_once(int number, std::span<std::byte> to) const noexcept;
+    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t read_once(int number, std::span<std::byte> to) const noexcept
+    {
+        const ssize_t n = read_number(number, to);
+        return n != -EFAULT ? n : read_with_memory(number, to);
+    }
     /// One write(2) or send(2).
-    [[nodiscard]] ssize_t write_once(int number, std::span<const std::byte> from) const noexcept;
-    /// Everything, waiting as needed.
-    [[nodiscard]] outcome write_all(std::span<const std::byte> from) noexcept;
-    [[nodiscard]] outcome write_all(std::span<const std::span<const std::byte>> parts) noexcept;
+    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t write_once(int number, std::span<const std::byte> from) const noexcept
+    {
+        const ssize_t n = write_number(number, from);
+        return n != -EFAULT ? n : write_with_memory(number, from);
+    }
 
 private:
     friend class turn;
@@ -153,10 +165,55 @@ private:
         : desc_(&desc), number_(number), socket_(what != kind::file), drains_(what == kind::tcp)
     {
     }
-    [[nodiscard]] int begin(poll_side s) noexcept;
-    [[nodiscard]] int begin_slow(unsigned side) noexcept;
-    void end(poll_side s) noexcept;
-    void hand_on(unsigned side) noexcept;
+    [[nodiscard]] WEFT_ALWAYS_INLINE int begin(poll_side s) noexcept
+    {
+        if (!word_.try_begin(static_cast<unsigned>(s))) [[unlikely]]
+            if (const int error = begin_slow(s); error != 0)
+                return error;
+        return desc_->expired(s) ? ETIMEDOUT : 0;
+    }
+    WEFT_ALWAYS_INLINE void end(poll_side s) noexcept
+    {
+        if (!word_.try_end(static_cast<unsigned>(s))) [[unlikely]]
+            end_slow(s);
+    }
+    /// Precondition: the direction is the caller's.
+    template <class Attempt>
+    ssize_t until_done(poll_side s, Attempt& attempt) noexcept
+    {
+        for (;;) {
+            desc_->look(s);
+            const ssize_t n = attempt(number_);
+            if (n != -EAGAIN)
+                return n;
+            if (const int error = desc_->wait(s); error != 0)
+                return -error;
+        }
+    }
+    [[nodiscard]] int begin_slow(poll_side s) noexcept;
+    void end_slow(poll_side s) noexcept;
+    /// After begin() has said `error`.
+    [[nodiscard]] outcome refuse(poll_side s, int error) noexcept;
+    /// After EAGAIN.
+    [[nodiscard]] ssize_t read_later(std::span<std::byte> to) noexcept;
+    /// After the first attempt, which has said `n`.
+    [[nodiscard]] outcome write_rest(std::span<const std::byte> from, ssize_t n) noexcept;
+    // The system calls.
+    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t read_number(int number, std::span<std::byte> to) const noexcept
+    {
+        if (socket_) [[likely]]
+            return sys::recv_some(number, to.data(), to.size());
+        return sys::read_some(number, to.data(), to.size());
+    }
+    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t write_number(int number, std::span<const std::byte> from) const noexcept
+    {
+        if (socket_) [[likely]]
+            return sys::send_some(number, from.data(), from.size());
+        return sys::write_some(number, from.data(), from.size());
+    }
+    // After EFAULT.
+    [[nodiscard]] ssize_t read_with_memory(int number, std::span<std::byte> to) const noexcept;
+    [[nodiscard]] ssize_t write_with_memory(int number, std::span<const std::byte> from) const noexcept;
     void send_away(unsigned side) noexcept;
     void release() noexcept;
     [[nodiscard]] ssize_t write_once(int number, iovec* vectors, std::size_t n) const noexcept;

@@ -31,21 +31,17 @@ public:
         hand_on,   ///< nothing was changed: somebody may be queued
         was_last,  ///< the caller closes the descriptor
     };
-    /// `side`: 0 to read, 1 to write.
-    [[nodiscard]] turn begin(unsigned side) noexcept
+    /// `side`: 0 to read, 1 to write. False: it is not as simple, see begin_or_queue().
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool try_begin(unsigned side) noexcept
     {
         std::uint64_t seen = word_.load(base::memory_order_relaxed);
-        do {
-            if ((seen & closed) != 0)
-                return turn::closed;
-            if ((seen & taken(side)) != 0)
-                return turn::busy;
-            // Acquire: what the last one of this direction has done. Pairs with end().
-        } while (!word_.compare_exchange_weak(seen, (seen | taken(side)) + one_use, base::memory_order_acquire,
-                                              base::memory_order_relaxed));
-        return turn::mine;
+        if ((seen & (closed | taken(side))) != 0) [[unlikely]]
+            return false;
+        // Acquire: what the last one of this direction has done. Pairs with end().
+        return word_.compare_exchange_strong(seen, (seen | taken(side)) + one_use, base::memory_order_acquire,
+                                             base::memory_order_relaxed);
     }
-    /// begin(), or announces that the caller queues: busy. Under the lock of the bucket.
+    /// Takes the direction, or announces that the caller queues: busy. Under the lock of the bucket.
     [[nodiscard]] turn begin_or_queue(unsigned side) noexcept
     {
         std::uint64_t seen = word_.load(base::memory_order_relaxed);
@@ -58,6 +54,15 @@ public:
                 return busy ? turn::busy : turn::mine;
         }
     }
+    /// end(), where nobody is queued and nobody closes. False: it is not as simple.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool try_end(unsigned side) noexcept
+    {
+        std::uint64_t seen = word_.load(base::memory_order_relaxed);
+        if ((seen & (closed | queued(side))) != 0) [[unlikely]]
+            return false;
+        return word_.compare_exchange_strong(seen, (seen & ~taken(side)) - one_use, base::memory_order_acq_rel,
+                                             base::memory_order_relaxed);
+    }
     /// Gives the direction and its use back.
     [[nodiscard]] rest end(unsigned side) noexcept
     {
@@ -67,7 +72,7 @@ public:
             if ((seen & queued(side)) != 0)
                 return rest::hand_on;
             next = (seen & ~taken(side)) - one_use;
-            // Release: for begin(), and for who closes. Acquire: of all others' uses, when we close.
+            // Release: for try_begin(), and for who closes. Acquire: of all others' uses, when we close.
         } while (!word_.compare_exchange_weak(seen, next, base::memory_order_acq_rel, base::memory_order_relaxed));
         return is_over(next) ? rest::was_last : rest::none;
     }

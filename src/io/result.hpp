@@ -10,10 +10,10 @@ namespace weft::io {
 
 inline void set_error(std::error_code& ec, int error) noexcept
 {
-    if (error == 0)
-        ec.clear();
-    else
+    if (error != 0) [[unlikely]]
         ec.assign(error, std::generic_category());
+    else if (ec) [[unlikely]]
+        ec.clear();
 }
 
 inline std::size_t finish(std::error_code& ec, const outcome& o) noexcept

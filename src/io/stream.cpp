@@ -52,18 +52,22 @@ void handle::set_write_deadline(clock::time_point when) noexcept
         fd_->set_deadline(poll_side::write, when.time_since_epoch().count());
 }
 
-std::size_t stream::read(std::span<std::byte> to, std::error_code& ec) noexcept
+WEFT_HOT std::size_t stream::read(std::span<std::byte> to, std::error_code& ec) noexcept
 {
-    if (fd_ == nullptr)
+    if (fd_ == nullptr) [[unlikely]]
         return finish(ec, {0, EBADF});
-    if (to.empty())
+    if (to.empty()) [[unlikely]]
         return finish(ec, {0, fd_->closed() ? ECANCELED : 0});
-    return finish(ec, fd_->read_with(to.size(), [&](int number) { return fd_->read_once(number, to); }));
+    return finish(ec, fd_->read(to));
 }
 
-std::size_t stream::write(std::span<const std::byte> from, std::error_code& ec) noexcept
+WEFT_HOT std::size_t stream::write(std::span<const std::byte> from, std::error_code& ec) noexcept
 {
-    return finish(ec, fd_ == nullptr ? outcome{0, EBADF} : fd_->write_all(from));
+    if (fd_ == nullptr) [[unlikely]]
+        return finish(ec, {0, EBADF});
+    if (from.empty()) [[unlikely]]
+        return finish(ec, fd_->write_all(std::span<const std::span<const std::byte>>()));
+    return finish(ec, fd_->write_all(from));
 }
 
 std::size_t stream::writev(std::span<const std::span<const std::byte>> parts, std::error_code& ec) noexcept

@@ -2,9 +2,11 @@
 #include "rt/netpoll.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <span>
 #include <system_error>
 
 #include "base/check.hpp"
@@ -19,6 +21,9 @@ namespace {
 
 constexpr std::uint32_t slab_descs = 1'024;
 constexpr std::uint32_t most_slabs = 65'536;  // 67 million descriptors; the kernel's own limit is 2^20 by default
+// How many events are taken from the kernel at a time.
+constexpr std::size_t many_events = 128;
+constexpr std::size_t few_events = 16;
 constexpr std::uint64_t breaker_tag = ~std::uint64_t{0};
 
 struct desc_slab {
@@ -66,10 +71,9 @@ void poll_desc::forget(poll_side s) noexcept
     (void)side(s).word.compare_exchange_strong(seen, nil_word, base::memory_order_seq_cst, base::memory_order_relaxed);
 }
 
-bool poll_desc::expired(poll_side s) const noexcept
+bool poll_desc::has_passed(std::int64_t when) noexcept
 {
-    const std::int64_t when = deadline(s);
-    return when != never && when <= now();
+    return when <= now();
 }
 
 g* poll_desc::take(poll_side s, std::uintptr_t left) noexcept
@@ -101,7 +105,7 @@ void poll_desc::evict() noexcept
     wake(poll_side::write);
 }
 
-bool poll_desc::publish(poll_desc& desc, g* who, poll_side s, std::int64_t until) noexcept
+WEFT_ALWAYS_INLINE bool poll_desc::publish(poll_desc& desc, g* who, poll_side s, std::int64_t until) noexcept
 {
     direction& d = desc.side(s);
     std::uintptr_t seen = nil_word;
@@ -117,16 +121,17 @@ bool poll_desc::publish(poll_desc& desc, g* who, poll_side s, std::int64_t until
     return true;
 }
 
-struct poll_desc::parking {
-    poll_desc* desc;
-    poll_side s;
+/// A commit_fn for a wait without a deadline.
+template <poll_side S>
+WEFT_HOT bool poll_desc::publish_forever(g* who, void* desc) noexcept
+{
+    return publish(*static_cast<poll_desc*>(desc), who, S, never);
+}
 
-    static bool commit(g* who, void* argument) noexcept
-    {
-        const parking p = *static_cast<const parking*>(argument);
-        return publish(*p.desc, who, p.s, never);
-    }
-};
+WEFT_ALWAYS_INLINE commit_fn poll_desc::forever(poll_side s) noexcept
+{
+    return s == poll_side::read ? &publish_forever<poll_side::read> : &publish_forever<poll_side::write>;
+}
 
 struct poll_desc::timed_parking : deadline_wait {
     poll_desc* desc = nullptr;
@@ -158,20 +163,24 @@ int poll_desc::settled(poll_side s, std::int64_t until) noexcept
         forget(s);
         return 0;
     }
-    return until != never && until <= now() ? ETIMEDOUT : -1;
+    return until != never && has_passed(until) ? ETIMEDOUT : -1;
+}
+
+// W4. The word may be nil though something has happened: the caller is to look, whatever has woken it.
+int poll_desc::how_ended(poll_side s) const noexcept
+{
+    return evicted() ? ECANCELED : expired(s) ? ETIMEDOUT : 0;
 }
 
 int poll_desc::ask(poll_side s) noexcept
 {
-    const auto what =
-        s == poll_side::read ? std::uint8_t{sys::poll_event::readable} : std::uint8_t{sys::poll_event::writable};
-    if ((asked_.load(base::memory_order_relaxed) & what) != 0)
+    if (asked(s))
         return 0;
     if (const int error = netpoll::init(); error != 0)
         return error;
     lock_.lock();
     const std::uint8_t before = asked_.load(base::memory_order_relaxed);
-    const auto wanted = static_cast<std::uint8_t>(before | what);
+    const auto wanted = static_cast<std::uint8_t>(before | event_of(s));
     const std::uint64_t tag = (std::uint64_t{generation_.load(base::memory_order_relaxed)} << 32) | index_;
     const int at = poller.load(base::memory_order_relaxed);
     const int error = before == 0 ? sys::poller_add(at, fd_, wanted, tag) : sys::poller_change(at, fd_, wanted, tag);
@@ -183,9 +192,17 @@ int poll_desc::ask(poll_side s) noexcept
     return -error;
 }
 
-int poll_desc::wait(poll_side s) noexcept
+// Not inlined, for this_m_inline(): not by link-time optimisation either.
+WEFT_HOT WEFT_NOINLINE int poll_desc::wait(poll_side s) noexcept
 {
-    return wait_until(s, never);
+    m* const self = this_m_inline();
+    const direction& d = side(s);
+    const auto word = d.word.load(base::memory_order_acquire);
+    if (self == nullptr || word != nil_word || d.deadline.load(base::memory_order_seq_cst) != never || evicted() ||
+        !asked(s)) [[unlikely]]
+        return wait_until(s, never);
+    park(self->current, forever(s), this, wait_reason::io);
+    return evicted() || deadline(s) != never ? how_ended(s) : 0;
 }
 
 int poll_desc::wait_for(poll_side s, std::int64_t time) noexcept
@@ -201,16 +218,13 @@ int poll_desc::wait_until(poll_side s, std::int64_t end) noexcept
     } catch (...) {
         return ENOMEM;
     }
-    for (;;) {
-        const std::int64_t until = side(s).deadline.load(base::memory_order_seq_cst);
-        if (const int how = settled(s, until); how >= 0)  // W1
-            return how;
-        if (end != never && now() >= end)
-            return 0;
-        if (const int error = ask(s); error != 0)
-            return error;
-        park_until(me, s, until, std::min(until, end));
-    }
+    const std::int64_t until = side(s).deadline.load(base::memory_order_seq_cst);
+    if (const int how = settled(s, until); how >= 0)  // W1
+        return how;
+    if (const int error = ask(s); error != 0)
+        return error;
+    park_until(me, s, until, std::min(until, end));
+    return how_ended(s);
 }
 
 int poll_desc::pause(poll_side s, std::int64_t time) noexcept
@@ -235,8 +249,7 @@ int poll_desc::pause(poll_side s, std::int64_t time) noexcept
 void poll_desc::park_until(g* me, poll_side s, std::int64_t deadline, std::int64_t end) noexcept
 {
     if (end == never) {
-        parking p{this, s};
-        park(me, &parking::commit, &p, wait_reason::io);
+        park(me, forever(s), this, wait_reason::io);
         return;
     }
     timed_parking w;
@@ -286,7 +299,7 @@ poll_desc* netpoll::open(int fd) noexcept
         if (auto* const fresh = new (std::nothrow) desc_slab; fresh != nullptr) {
             for (std::uint32_t i = slab_descs; i-- > 0;) {
                 fresh->descs[i].index_ = pool.made * slab_descs + i;
-                fresh->descs[i].next_ = pool.free;
+                fresh->descs[i].link_.store(pool.free, base::memory_order_relaxed);
                 pool.free = &fresh->descs[i];
             }
             pool.slabs[pool.made++].store(fresh, base::memory_order_release);
@@ -294,7 +307,7 @@ poll_desc* netpoll::open(int fd) noexcept
     }
     poll_desc* const desc = pool.free;
     if (desc != nullptr)
-        pool.free = desc->next_;
+        pool.free = static_cast<poll_desc*>(desc->link_.load(base::memory_order_relaxed));
     pool.lock.unlock();
     if (desc == nullptr)
         return nullptr;
@@ -320,53 +333,94 @@ void netpoll::close(poll_desc& desc) noexcept
     }
     desc.fd_ = -1;
     pool.lock.lock();
-    desc.next_ = pool.free;
+    desc.link_.store(pool.free, base::memory_order_relaxed);
     pool.free = &desc;
     pool.lock.unlock();
 }
 
-void netpoll::deliver(std::uint64_t tag, std::uint8_t what, void* argument) noexcept
+WEFT_ALWAYS_INLINE void poll_desc::expect_report() const noexcept
 {
-    if (tag == breaker_tag)
-        return;
-    const auto index = static_cast<std::uint32_t>(tag);
-    poll_desc& desc = pool.slabs[index / slab_descs].load(base::memory_order_acquire)->descs[index % slab_descs];
-    if (desc.generation_.load(base::memory_order_relaxed) != static_cast<std::uint32_t>(tag >> 32))
-        return;  // the descriptor has been closed since
-    if ((what & sys::poll_event::hangup) != 0)
-        desc.hung_up_.store(true, base::memory_order_release);  // pairs with may_have_more()
-    for (const poll_side s : {poll_side::read, poll_side::write}) {
-        if ((what & (s == poll_side::read ? sys::poll_event::readable : sys::poll_event::writable)) == 0)
-            continue;
-        base::atomic<std::uintptr_t>& word = desc.side(s).word;
-        std::uintptr_t seen = word.load(base::memory_order_acquire);
-        while (seen != poll_desc::ready_word &&
-               !word.compare_exchange_weak(seen, poll_desc::ready_word, base::memory_order_seq_cst,  // R1
-                                           base::memory_order_acquire)) {
-        }
-        if (seen > poll_desc::ready_word)
-            static_cast<g_list*>(argument)->push_back(reinterpret_cast<g*>(seen));
+    const std::uintptr_t waiter = side(poll_side::read).word.load(base::memory_order_relaxed);
+    if (waiter > ready_word)
+        base::prefetch_lines(reinterpret_cast<const void*>(waiter), sizeof(g) / base::cache_line);
+    base::prefetch(link_.load(base::memory_order_relaxed));
+}
+
+/// R1. Null: nobody waits.
+WEFT_ALWAYS_INLINE g* poll_desc::report(poll_side s) noexcept
+{
+    base::atomic<std::uintptr_t>& word = side(s).word;
+    std::uintptr_t seen = word.load(base::memory_order_acquire);
+    for (;;) {
+        if (seen == ready_word)
+            return nullptr;
+        // A waiter looks again by itself: nothing need be left for it.
+        const std::uintptr_t left = seen == nil_word ? ready_word : nil_word;
+        if (word.compare_exchange_weak(seen, left, base::memory_order_seq_cst, base::memory_order_acquire))
+            return left == nil_word ? reinterpret_cast<g*>(seen) : nullptr;
     }
 }
 
-int netpoll::wait_and_deliver(std::int64_t until, bool few, g_list& out) noexcept
+namespace {
+
+/// Null: the breaker's.
+WEFT_ALWAYS_INLINE poll_desc* desc_of(const sys::poll_report& r) noexcept
+{
+    const auto index = static_cast<std::uint32_t>(r.tag());
+    return r.tag() == breaker_tag
+               ? nullptr
+               : &pool.slabs[index / slab_descs].load(base::memory_order_acquire)->descs[index % slab_descs];
+}
+
+}  // namespace
+
+WEFT_ALWAYS_INLINE void netpoll::deliver(const sys::poll_report& r, g_list& out) noexcept
+{
+    poll_desc* const desc = desc_of(r);
+    if (desc == nullptr ||
+        desc->generation_.load(base::memory_order_relaxed) != static_cast<std::uint32_t>(r.tag() >> 32))
+        return;  // the descriptor has been closed since
+    const std::uint8_t what = r.what();
+    if ((what & sys::poll_event::hangup) != 0) [[unlikely]]
+        desc->hung_up_.store(true, base::memory_order_release);  // pairs with may_have_more()
+    if ((what & sys::poll_event::readable) != 0)
+        if (g* const waiter = desc->report(poll_side::read))
+            out.push_back(waiter);
+    if ((what & sys::poll_event::writable) != 0)
+        if (g* const waiter = desc->report(poll_side::write))
+            out.push_back(waiter);
+}
+
+/// Returns how many events there were. Up to `Most` at a time, which are on the stack.
+template <std::size_t Most>
+WEFT_NOINLINE int netpoll::wait_and_deliver(std::int64_t until, g_list& out) noexcept
 {
     const int at = poller.load(base::memory_order_acquire);
     if (at < 0)
         return 0;
-    const int n = sys::poller_wait(at, until, few, &deliver, &out);
+    std::array<sys::poll_report, Most> found;
+    const int n = sys::poller_wait(at, until, found);
     if (n < 0)
         base::fatal(
             "the poller's descriptor %d is not usable any more (%s): something in this process closes "
             "descriptors that it has not opened",
             at, std::strerror(-n));
+    const std::span reports = std::span(found).first(static_cast<std::size_t>(n));
+    // With many connections nothing of one is in a cache: all are asked for before the first one is needed.
+    for (const sys::poll_report& r : reports)
+        base::prefetch(desc_of(r));
+    for (const sys::poll_report& r : reports)
+        if (const poll_desc* const desc = desc_of(r); desc != nullptr)
+            desc->expect_report();
+    for (const sys::poll_report& r : reports)
+        deliver(r, out);
     return n;
 }
 
 bool netpoll::poll(std::int64_t until, g_list& out) noexcept
 {
     polled_at_.store(0, base::memory_order_relaxed);
-    const int n = wait_and_deliver(until, false, out);
+    const int n = wait_and_deliver<many_events>(until, out);
     polled_at_.store(sys::monotonic_now(), base::memory_order_relaxed);
     return n != 0;
 }
@@ -375,8 +429,8 @@ void netpoll::poll_again(std::int64_t last, std::int64_t now, bool few, g_list& 
 {
     if (!polled_at_.compare_exchange_strong(last, now, base::memory_order_relaxed, base::memory_order_relaxed))
         return;  // another one does
-    const int n = wait_and_deliver(0, few, out);
-    if (few && n == sys::few_events) {
+    const int n = few ? wait_and_deliver<few_events>(0, out) : wait_and_deliver<many_events>(0, out);
+    if (few && n == static_cast<int>(few_events)) {
         std::int64_t mine = now;  // there may be more: whoever asks next polls at once
         (void)polled_at_.compare_exchange_strong(mine, last, base::memory_order_relaxed, base::memory_order_relaxed);
     }

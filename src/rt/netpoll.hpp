@@ -6,9 +6,9 @@
 // |-------|-----------------------------------------------|--------------------------------------------------------|
 // | nil   | nothing is known, nobody waits                | poller: to ready; waiter: to itself, in its commit     |
 // | ready | something has happened since the last look    | who is about to look, or to wait: to nil               |
-// | a g   | parked, or a plain thread that sleeps         | who takes it, by one compare-exchange, and owes it     |
-// |       |                                               | ready(): poller (to ready); its deadline, close(),     |
-// |       |                                               | set_deadline() (to nil)                                |
+// | a g   | parked, or a plain thread that sleeps         | who takes it, by one compare-exchange to nil, and owes |
+// |       |                                               | it ready(): poller, its deadline, close(),             |
+// |       |                                               | set_deadline()                                         |
 //
 // A wait ends without saying why: who has been woken looks again. So one waiter of a direction is all that there may
 // be (io::fd sees to it), and a wake-up too many does no harm.
@@ -24,6 +24,7 @@
 #include "rt/g.hpp"
 #include "rt/timer.hpp"
 #include "sys/lock.hpp"
+#include "sys/poll.hpp"
 
 namespace weft::rt {
 
@@ -47,9 +48,9 @@ public:
     {
         return hung_up_.load(base::memory_order_acquire) || side(s).word.load(base::memory_order_acquire) == ready_word;
     }
-    /// Parks the caller until it should look again: 0. Else ETIMEDOUT (the deadline has passed), ECANCELED (evict()),
-    /// or an errno of the kernel's, which does not take the descriptor (EPERM: a regular file), or has no memory.
-    /// One caller a side at a time.
+    /// Parks the caller until it should look again, which proves nothing: 0. Else ETIMEDOUT (the deadline has passed),
+    /// ECANCELED (evict()), or an errno of the kernel's, which does not take the descriptor (EPERM: a regular file), or
+    /// has no memory. One caller a side at a time.
     [[nodiscard]] int wait(poll_side s) noexcept;
 
     /// wait() for `time` ns at most: 0 too when they are over.
@@ -64,7 +65,14 @@ public:
         return side(s).deadline.load(base::memory_order_relaxed);
     }
     /// Whether the deadline has passed.
-    [[nodiscard]] bool expired(poll_side s) const noexcept;
+    [[nodiscard]] bool expired(poll_side s) const noexcept
+    {
+        const std::int64_t when = deadline(s);
+        return when != never && has_passed(when);
+    }
+
+    /// Who has been woken will touch `object` first. Before anybody waits.
+    void belongs_to(void* object) noexcept { link_.store(object, base::memory_order_relaxed); }
 
     /// From now on nobody waits: who does is woken, and gets ECANCELED.
     void evict() noexcept;
@@ -81,18 +89,35 @@ private:
 
     direction& side(poll_side s) noexcept { return sides_[static_cast<std::size_t>(s)]; }
     [[nodiscard]] const direction& side(poll_side s) const noexcept { return sides_[static_cast<std::size_t>(s)]; }
+    [[nodiscard]] static bool has_passed(std::int64_t when) noexcept;
     void forget(poll_side s) noexcept;
     /// Whether the caller need not park: 0, an errno, or -1: it must.
     [[nodiscard]] int settled(poll_side s, std::int64_t until) noexcept;
+    [[nodiscard]] int how_ended(poll_side s) const noexcept;
+    [[nodiscard]] static constexpr std::uint8_t event_of(poll_side s) noexcept
+    {
+        return s == poll_side::read ? sys::poll_event::readable : sys::poll_event::writable;
+    }
+    /// Whether the kernel tells of the side.
+    [[nodiscard]] bool asked(poll_side s) const noexcept
+    {
+        return (asked_.load(base::memory_order_relaxed) & event_of(s)) != 0;
+    }
+    /// Has the kernel tell of it: 0 or an errno.
     [[nodiscard]] int ask(poll_side s) noexcept;
     [[nodiscard]] static bool publish(poll_desc& desc, g* who, poll_side s, std::int64_t until) noexcept;
+    template <poll_side S>
+    static bool publish_forever(g* who, void* desc) noexcept;
+    [[nodiscard]] static bool (*forever(poll_side s) noexcept)(g* who, void* desc) noexcept;
+    [[nodiscard]] g* report(poll_side s) noexcept;
+    /// Asks the caches for what report() and its waiter will touch.
+    void expect_report() const noexcept;
     [[nodiscard]] g* take(poll_side s, std::uintptr_t left) noexcept;
     void wake(poll_side s) noexcept;
 
     [[nodiscard]] int wait_until(poll_side s, std::int64_t end) noexcept;
     void park_until(g* me, poll_side s, std::int64_t deadline, std::int64_t end) noexcept;
 
-    struct parking;
     struct timed_parking;
 
     direction sides_[2];
@@ -103,7 +128,7 @@ private:
     std::uint32_t index_ = 0;              ///< in the table; never changes
     int fd_ = -1;
     sys::lock_word lock_;
-    poll_desc* next_ = nullptr;  ///< in the pool
+    base::atomic<void*> link_{nullptr};  ///< in the pool: the next one; in use: what it belongs_to()
 };
 
 /// The five functions: init() is called by the first wait, by itself.
@@ -135,9 +160,9 @@ private:
     friend class poll_desc;
     [[nodiscard]] static int init() noexcept;
     static void poll_again(std::int64_t last, std::int64_t now, bool few, g_list& out) noexcept;
-    /// Returns how many events there were.
-    static int wait_and_deliver(std::int64_t until, bool few, g_list& out) noexcept;
-    static void deliver(std::uint64_t tag, std::uint8_t what, void* out) noexcept;
+    template <std::size_t Most>
+    static int wait_and_deliver(std::int64_t until, g_list& out) noexcept;
+    static void deliver(const sys::poll_report& r, g_list& out) noexcept;
 
     static constinit base::atomic<std::uint32_t> watched_;   ///< descs that the kernel knows
     static constinit base::atomic<std::int64_t> polled_at_;  ///< ns; 0: somebody waits in poll()

@@ -28,13 +28,15 @@ struct alignas(base::cache_line) p {
     base::atomic<g*> runnext{nullptr};    ///< runs before everything else: just readied, its data is hot
     base::atomic<std::uint64_t> tick{0};  ///< scheduling decisions. Both are looked at by sysmon
     const std::uint32_t id;
+    /// Whose turn it is when both rings have work. Not by the parity of `tick`: runnext counts there too, and a
+    /// goroutine that starts another one and waits for it would always meet the same one.
+    bool fresh_turn = false;
+    /// By the owner, read by anybody: goroutines that have parked: their commit_fn has run.
+    base::counter parks;
     runq<256> ready;  ///< readied and yielded ones: first in, first out
     runq<1024>
         fresh;  ///< never run yet: the owner takes the newest (its data is hot, and forked work stays depth-first),
                 ///< thieves the oldest (the largest part of a divided task), the owner too from time to time
-    /// Whose turn it is when both rings have work. Not by the parity of `tick`: runnext counts there too, and a
-    /// goroutine that starts another one and waits for it would always meet the same one.
-    bool fresh_turn = false;
     g_cache gs;
     stack_cache stacks;
     std::int64_t fair_at = 0;       ///< when the shared queues last had their turn; ns
@@ -48,7 +50,6 @@ struct alignas(base::cache_line) p {
     base::atomic<bool> fine_grained{false};
     base::counter started;
     base::counter finished;
-    base::counter parks;    ///< goroutines that have parked: their commit_fn has run
     base::counter readies;  ///< parked ones made runnable, counted before anybody can run them
     base::counter steals;
     base::counter stolen;

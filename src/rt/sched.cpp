@@ -848,7 +848,7 @@ void switch_out_without_p(m& from, g* me, commit_fn commit, void* argument, wait
 }
 
 // Not inlined, for this_m_inline(): not by link-time optimisation either.
-WEFT_NOINLINE void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+WEFT_HOT WEFT_NOINLINE void park(g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     m* const self = this_m_inline();
     if ((me->flags & g::special) != 0) [[unlikely]] {
@@ -989,7 +989,7 @@ void ready(g_list& items) noexcept
 }
 
 // Not inlined, for this_m_inline(): not by link-time optimisation either.
-WEFT_NOINLINE void yield() noexcept
+WEFT_HOT WEFT_NOINLINE void yield() noexcept
 {
     m* self = this_m_inline();
     if (self == nullptr) [[unlikely]] {

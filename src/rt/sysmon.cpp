@@ -10,8 +10,9 @@
 //   - The hibernator is woken when it sleeps for good and something has run.
 //
 // How long it sleeps between looks: 20 us for a millisecond or so after it was poked by a blocking() that keeps others
-// waiting; 50 us to 1 ms while some Ps are busy and some are idle; a quarter of a slice while all are busy;
-// for good while none is.
+// waiting; 50 us to 1 ms while some Ps are busy and some are idle; a quarter of a slice while all are busy, or a slice
+// when all have made many decisions between looks for some time: a look costs 30 us of the core on which it interrupts
+// somebody; for good while none is busy.
 #include <algorithm>
 
 #include "rt/hibernator.hpp"
@@ -32,6 +33,8 @@ constexpr std::int64_t keen_nap = 20'000;
 constexpr std::int64_t shortest_nap = 50'000;
 constexpr std::int64_t longest_nap = 1'000'000;
 constexpr int keen_looks = 50;
+constexpr std::uint64_t lively = 64;  // decisions of a P between two looks: nobody holds it up
+constexpr int calm_looks = 8;         // so many in a row at which all were lively
 
 base::atomic<bool> running{false};
 base::atomic<std::uint32_t> left_spins{0};
@@ -56,6 +59,7 @@ public:
         hurry_ = false;
         bool helped = false;
         stale_ = 0;
+        all_lively_ = true;
         const std::uint32_t made = sched.made.load(base::memory_order_acquire);
         for (std::uint32_t i = 0; i < made; ++i) {
             p& proc = sched.at(i);
@@ -68,7 +72,9 @@ public:
         if (stale_ != 0)
             keep_spare_m();
         nap_ = helped ? shortest_nap : std::min(nap_ * 2, longest_nap);
-        std::int64_t nap = idle.idle != 0 ? nap_ : sched.slice.load(base::memory_order_relaxed) / 4;
+        calm_ = all_lively_ && !helped ? std::min(calm_ + 1, calm_looks) : 0;
+        const std::int64_t slice = sched.slice.load(base::memory_order_relaxed);
+        std::int64_t nap = idle.idle != 0 ? nap_ : calm_ == calm_looks ? slice : slice / 4;
         if (hurry_)
             nap = short_call;
         else if (keen_ > 0 && --keen_ > 0)
@@ -91,6 +97,7 @@ private:
         const std::uint64_t tick = proc.tick.load(base::memory_order_relaxed);
         const m* const owner = proc.owner.load(base::memory_order_acquire);
         const bool blocks = owner != nullptr && owner->blocking.load(base::memory_order_relaxed) == tick;
+        all_lively_ = all_lively_ && seen.tick != p::no_tick && tick - seen.tick >= lively;
         if (tick != seen.tick) {
             seen = {tick, last_look_, 0};
             if (!blocks)
@@ -134,7 +141,9 @@ private:
     std::int64_t last_look_ = sys::monotonic_now();
     std::int64_t nap_ = shortest_nap;
     int keen_ = 0;
+    int calm_ = 0;  ///< looks in a row at which all busy Ps were lively
     // -- of one look
+    bool all_lively_ = true;
     bool shared_work_ = false;  ///< there is some that any P could run
     bool hurry_ = false;        ///< a second look is due soon
     std::uint32_t stale_ = 0;   ///< Ps that have made no decision since the last look, or are in blocking()

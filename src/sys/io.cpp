@@ -39,12 +39,12 @@ ssize_t without_sigpipe(Call&& call) noexcept
 
 }  // namespace
 
-ssize_t read_some(int fd, void* data, std::size_t n) noexcept
+ssize_t detail::read_by_libc(int fd, void* data, std::size_t n) noexcept
 {
     return uninterrupted([&] { return ::read(fd, data, n); });
 }
 
-ssize_t write_some(int fd, const void* data, std::size_t n) noexcept
+ssize_t detail::write_by_libc(int fd, const void* data, std::size_t n) noexcept
 {
     return uninterrupted([&] { return ::write(fd, data, n); });
 }

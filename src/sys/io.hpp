@@ -2,16 +2,30 @@
 // blocks on a descriptor that is non-blocking.
 #pragma once
 
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 #include <cstddef>
 #include <cstdint>
 
+#include "sys/syscall.hpp"
+
 namespace weft::sys {
 
-[[nodiscard]] ssize_t read_some(int fd, void* data, std::size_t n) noexcept;
-[[nodiscard]] ssize_t write_some(int fd, const void* data, std::size_t n) noexcept;
+namespace detail {
+[[nodiscard]] ssize_t read_by_libc(int fd, void* data, std::size_t n) noexcept;
+[[nodiscard]] ssize_t write_by_libc(int fd, const void* data, std::size_t n) noexcept;
+}  // namespace detail
+
+[[nodiscard]] inline ssize_t read_some(int fd, void* data, std::size_t n) noexcept
+{
+    return direct_calls ? direct_call(SYS_read, fd, data, n) : detail::read_by_libc(fd, data, n);
+}
+[[nodiscard]] inline ssize_t write_some(int fd, const void* data, std::size_t n) noexcept
+{
+    return direct_calls ? direct_call(SYS_write, fd, data, n) : detail::write_by_libc(fd, data, n);
+}
 [[nodiscard]] ssize_t readv_some(int fd, const iovec* parts, int n) noexcept;
 [[nodiscard]] ssize_t writev_some(int fd, const iovec* parts, int n) noexcept;
 

@@ -1,6 +1,5 @@
 #include "sys/poll.hpp"
 
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -12,7 +11,6 @@
 #include "base/atomic.hpp"
 #include "sys/clock.hpp"
 #include "sys/keep_errno.hpp"
-#include "weft/detail/config.hpp"
 
 namespace weft::sys {
 
@@ -58,32 +56,6 @@ int wait_until(int poller, epoll_event* events, int n, std::int64_t until) noexc
     return ::epoll_wait(poller, events, n, static_cast<int>(rounded));
 }
 
-std::uint8_t meaning_of(std::uint32_t e) noexcept
-{
-    std::uint8_t what = 0;
-    if ((e & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-        what |= poll_event::readable;
-    if ((e & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
-        what |= poll_event::writable;
-    if ((e & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-        what |= poll_event::hangup;
-    return what;
-}
-
-template <int Most>
-WEFT_NOINLINE int wait_for(int poller, std::int64_t until,
-                           void (*told)(std::uint64_t tag, std::uint8_t what, void*) noexcept, void* argument) noexcept
-{
-    const keep_errno kept;
-    epoll_event events[static_cast<std::size_t>(Most)];
-    int n = wait_until(poller, events, Most, until);
-    if (n < 0)
-        n = errno == EINTR ? 0 : -errno;
-    for (int i = 0; i < n; ++i)
-        told(events[i].data.u64, meaning_of(events[i].events), argument);
-    return n;
-}
-
 }  // namespace
 
 int poller_open() noexcept
@@ -117,12 +89,11 @@ void poller_remove(int poller, int fd) noexcept
     (void)ctl(poller, EPOLL_CTL_DEL, fd, &ignored);
 }
 
-int poller_wait(int poller, std::int64_t until, bool few,
-                void (*told)(std::uint64_t tag, std::uint8_t what, void*) noexcept, void* argument) noexcept
+int poller_wait(int poller, std::int64_t until, std::span<poll_report> out) noexcept
 {
-    constexpr int many_events = 128;
-    return few ? wait_for<few_events>(poller, until, told, argument)
-               : wait_for<many_events>(poller, until, told, argument);
+    const keep_errno kept;
+    const int n = wait_until(poller, reinterpret_cast<epoll_event*>(out.data()), static_cast<int>(out.size()), until);
+    return n >= 0 ? n : errno == EINTR ? 0 : -errno;
 }
 
 int event_open() noexcept

@@ -1,7 +1,12 @@
 // epoll(7) and the eventfd that breaks it. All functions return what the system call does, or a negative errno.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <cstdint>
+#include <span>
+
+#include "weft/detail/config.hpp"
 
 namespace weft::sys {
 
@@ -22,12 +27,31 @@ enum : std::uint8_t {
 [[nodiscard]] int poller_add_level(int poller, int fd, std::uint8_t what, std::uint64_t tag) noexcept;
 void poller_remove(int poller, int fd) noexcept;
 
+/// What has happened to one descriptor.
+class poll_report {
+public:
+    poll_report() noexcept = default;
+    /// That of poller_add().
+    [[nodiscard]] std::uint64_t tag() const noexcept { return raw_.data.u64; }
+    /// Of poll_event.
+    [[nodiscard]] WEFT_ALWAYS_INLINE std::uint8_t what() const noexcept
+    {
+        constexpr std::uint32_t hangup = EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+        const std::uint32_t e = raw_.events;
+        return static_cast<std::uint8_t>(((e & (EPOLLIN | hangup)) != 0 ? poll_event::readable : 0) |
+                                         ((e & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0 ? poll_event::writable : 0) |
+                                         ((e & hangup) != 0 ? poll_event::hangup : 0));
+    }
+
+private:
+    epoll_event raw_;
+};
+static_assert(sizeof(poll_report) == sizeof(epoll_event), "the kernel writes an array of them");
+
 /// Waits until something happens or `until` (nanoseconds of CLOCK_MONOTONIC; 0: does not wait; the largest value: for
-/// ever), and calls `told` with each event, up to 128 or, with little use of the stack, up to `few_events`. Returns how
-/// many; 0 too after a signal. errno stays as it is.
-inline constexpr int few_events = 16;
-[[nodiscard]] int poller_wait(int poller, std::int64_t until, bool few,
-                              void (*told)(std::uint64_t tag, std::uint8_t what, void*) noexcept, void*) noexcept;
+/// ever). Returns how many reports there are now in `out`, which need not be all; 0 too after a signal. errno stays as
+/// it is.
+[[nodiscard]] int poller_wait(int poller, std::int64_t until, std::span<poll_report> out) noexcept;
 
 /// A descriptor that is readable while there have been more event_signal() than event_take(), which waits for one.
 [[nodiscard]] int event_open() noexcept;

@@ -71,12 +71,12 @@ int take_error(int fd) noexcept
     return failed != 0 ? -failed : error;
 }
 
-ssize_t send_some(int fd, const void* data, std::size_t n) noexcept
+ssize_t detail::send_by_libc(int fd, const void* data, std::size_t n) noexcept
 {
     return uninterrupted([&] { return ::send(fd, data, n, MSG_NOSIGNAL); });
 }
 
-ssize_t recv_some(int fd, void* data, std::size_t n) noexcept
+ssize_t detail::recv_by_libc(int fd, void* data, std::size_t n) noexcept
 {
     return uninterrupted([&] { return ::recv(fd, data, n, 0); });
 }

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 
 #include <cstddef>
+
+#include "sys/syscall.hpp"
 
 namespace weft::sys {
 
@@ -28,8 +31,21 @@ namespace weft::sys {
 /// The error that the socket has kept, which is forgotten; 0: none.
 [[nodiscard]] int take_error(int fd) noexcept;
 
-[[nodiscard]] ssize_t send_some(int fd, const void* data, std::size_t n) noexcept;
-[[nodiscard]] ssize_t recv_some(int fd, void* data, std::size_t n) noexcept;
+namespace detail {
+[[nodiscard]] ssize_t send_by_libc(int fd, const void* data, std::size_t n) noexcept;
+[[nodiscard]] ssize_t recv_by_libc(int fd, void* data, std::size_t n) noexcept;
+}  // namespace detail
+
+[[nodiscard]] inline ssize_t send_some(int fd, const void* data, std::size_t n) noexcept
+{
+    return direct_calls ? direct_call(SYS_sendto, fd, data, n, MSG_NOSIGNAL, nullptr, 0)
+                        : detail::send_by_libc(fd, data, n);
+}
+[[nodiscard]] inline ssize_t recv_some(int fd, void* data, std::size_t n) noexcept
+{
+    return direct_calls ? direct_call(SYS_recvfrom, fd, data, n, 0, nullptr, nullptr)
+                        : detail::recv_by_libc(fd, data, n);
+}
 /// Returns the datagram's size, which may be more than `n`.
 [[nodiscard]] ssize_t recv_datagram(int fd, void* data, std::size_t n, sockaddr* from, socklen_t* from_size) noexcept;
 [[nodiscard]] ssize_t send_message(int fd, const msghdr* message) noexcept;

@@ -9,6 +9,8 @@
 #define WEFT_API __attribute__((visibility("default")))
 
 #define WEFT_NOINLINE __attribute__((noinline))
+/// Runs for each operation: all such functions lie together, in few pages.
+#define WEFT_HOT __attribute__((hot))
 #define WEFT_ALWAYS_INLINE inline __attribute__((always_inline))
 
 #if !defined(__linux__)
