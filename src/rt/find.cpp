@@ -71,6 +71,8 @@ g* steal(m& self) noexcept
 {
     constexpr int rounds = 4;
     const std::uint32_t made = sched.made.load(base::memory_order_acquire);
+    if (made == 1)
+        return nullptr;
     for (int round = 0; round < rounds; ++round) {
         const std::uint32_t first = self.random.below(made);
         for (std::uint32_t i = 0; i < made; ++i) {
@@ -220,8 +222,8 @@ bool leave_for_good(m& self) noexcept
 }
 
 /// Sleeps until the M has a P; as the timekeeper it takes one when a timer is due. False: the thread is to end.
-/// Precondition: listed.
-bool sleep_until_given(m& self, watch& watching) noexcept
+/// Precondition: listed. `announced`: K1 and K2 have been done for it.
+bool sleep_until_given(m& self, watch& watching, bool announced) noexcept
 {
     for (;;) {
         const std::uint32_t note = self.note.load(base::memory_order_acquire);
@@ -247,11 +249,14 @@ bool sleep_until_given(m& self, watch& watching) noexcept
             continue;
         }
         // K1 announce; K2 heavy barrier; K3 look. A timer armed after K3 sees the announcement (wake_timekeeper).
-        std::uint32_t poked = m::look;
-        (void)self.note.compare_exchange_strong(poked, m::asleep, base::memory_order_acq_rel,
-                                                base::memory_order_acquire);
-        sched.keeper_until.store(never, base::memory_order_relaxed);
-        sys::heavy_barrier();
+        if (!announced || note != m::asleep) {
+            std::uint32_t poked = m::look;
+            (void)self.note.compare_exchange_strong(poked, m::asleep, base::memory_order_acq_rel,
+                                                    base::memory_order_acquire);
+            sched.keeper_until.store(never, base::memory_order_relaxed);
+            sys::heavy_barrier();
+        }
+        announced = false;
         const std::int64_t until = earliest_timer();
         sched.keeper_until.store(until, base::memory_order_relaxed);
         if (until == never)
@@ -296,11 +301,14 @@ bool go_idle(m& self) noexcept
     self.spinning = false;
     self.wasted_steals = 0;
     list_idle_m(self);
+    const bool keeps_time = sched.timekeeper.load(base::memory_order_relaxed) == &self;
+    if (keeps_time)
+        sched.keeper_until.store(never, base::memory_order_relaxed);  // K1; S2 is K2 as well
     watch watching(must_watch());
     sched.lock.unlock();
     if (unpaid) {
         leave_spin_to_sysmon();
-        return sleep_until_given(self, watching);
+        return sleep_until_given(self, watching, false);
     }
     sys::heavy_barrier();  // S2
     if (any_work()) {      // S3
@@ -310,7 +318,7 @@ bool go_idle(m& self) noexcept
         if (back)
             return true;
     }
-    return sleep_until_given(self, watching);  // S4
+    return sleep_until_given(self, watching, keeps_time);  // S4
 }
 
 /// What is not on the P of `self`.
@@ -370,7 +378,7 @@ bool sleep_without_p(m& self) noexcept
     // A P may be idle, with work queued for all, only because no M could be had for it.
     if (awaited && any_work())
         wake_one();
-    return sleep_until_given(self, watching);
+    return sleep_until_given(self, watching, false);
 }
 
 g* wait_locked(m& self) noexcept
