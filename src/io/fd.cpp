@@ -182,48 +182,56 @@ void fd::release() noexcept
 
 namespace {
 
-/// `attempt()` again, which has said EFAULT, while memory that is missing comes back. A call on a stream that has
-/// failed so has done nothing.
+/// `attempt()` until it has not been interrupted, and does not say that memory is missing which comes back. A call on a
+/// stream that has failed so has done nothing.
 template <class Attempt>
 ssize_t with_memory(std::span<const std::byte> memory, Attempt&& attempt) noexcept
 {
     // Where nothing is missing any more, somebody else has brought it back since, which does not happen time after
     // time; or the memory is bad.
     constexpr int most_idle_tries = 100;
-    ssize_t n = -EFAULT;
-    for (int i = 0; n == -EFAULT && i < most_idle_tries; ++i) {
-        if (rt::bring_back(memory))
-            i = 0;
-        n = attempt();
+    for (int i = 0;; ++i) {
+        const ssize_t n = attempt();
+        if (n == -EINTR)
+            --i;
+        else if (n != -EFAULT || i == most_idle_tries)
+            return n;
+        else if (rt::bring_back(memory))
+            i = -1;
     }
-    return n;
 }
 
 }  // namespace
 
-ssize_t fd::read_with_memory(int number, std::span<std::byte> to) const noexcept
+ssize_t fd::read_once(int number, std::span<std::byte> to) const noexcept
 {
-    return with_memory(to, [&] { return read_number(number, to); });
+    return with_memory(to, [&] { return try_read(number, to); });
 }
 
-ssize_t fd::write_with_memory(int number, std::span<const std::byte> from) const noexcept
+ssize_t fd::write_once(int number, std::span<const std::byte> from) const noexcept
 {
-    return with_memory(from, [&] { return write_number(number, from); });
+    return with_memory(from, [&] { return try_write(number, from); });
 }
 
-ssize_t fd::read_later(std::span<std::byte> to) noexcept
+ssize_t fd::read_on(std::span<std::byte> to, ssize_t n) noexcept
 {
-    if (const int error = desc_->wait(poll_side::read); error != 0)
-        return -error;
+    if (n == -EAGAIN)
+        n = -desc_->wait(poll_side::read);
+    else if (n == -EINTR || n == -EFAULT)
+        n = 0;
+    if (n != 0)
+        return n;
     const auto attempt = [&](int number) { return read_once(number, to); };
     return until_done(poll_side::read, attempt);
 }
 
-outcome fd::write_rest(std::span<const std::byte> from, ssize_t n) noexcept
+outcome fd::write_on(std::span<const std::byte> from, ssize_t n) noexcept
 {
-    outcome o;
     if (n == -EAGAIN)
         n = -desc_->wait(poll_side::write);
+    else if (n == -EINTR || n == -EFAULT)
+        n = 0;
+    outcome o;
     for (add(o, n); o.error == 0 && o.count < from.size();) {
         const auto rest = from.subspan(o.count);
         const auto attempt = [&](int number) { return write_once(number, rest); };
@@ -276,11 +284,8 @@ ssize_t fd::write_once(int number, iovec* vectors, std::size_t n) const noexcept
         message.msg_iovlen = n;
         return sys::send_message(number, &message);
     };
-    const ssize_t done = attempt();
     // What fails so is the first part: behind it, a write ends short.
-    return done != -EFAULT
-               ? done
-               : with_memory({static_cast<const std::byte*>(vectors[0].iov_base), vectors[0].iov_len}, attempt);
+    return with_memory({static_cast<const std::byte*>(vectors[0].iov_base), vectors[0].iov_len}, attempt);
 }
 
 void fd::set_deadline(poll_side s, std::int64_t when) noexcept

@@ -124,10 +124,10 @@ public:
             n = -desc_->wait(poll_side::read);
         if (n == 0) [[likely]] {
             desc_->look(poll_side::read);
-            n = read_once(number_, to);
+            n = try_read(number_, to);
         }
-        if (n == -EAGAIN) [[unlikely]]
-            n = read_later(to);
+        if (n < 0) [[unlikely]]
+            n = read_on(to, n);
         drained_ = drains_ && n > 0 && static_cast<std::size_t>(n) < to.size();
         end(poll_side::read);
         return n >= 0 ? outcome{static_cast<std::size_t>(n), 0} : outcome{0, static_cast<int>(-n)};
@@ -139,25 +139,17 @@ public:
             return refuse(poll_side::write, error);
         desc_->look(poll_side::write);
         outcome o{from.size(), 0};
-        if (const ssize_t n = write_once(number_, from); static_cast<std::size_t>(n) != from.size()) [[unlikely]]
-            o = write_rest(from, n);
+        if (const ssize_t n = try_write(number_, from); static_cast<std::size_t>(n) != from.size()) [[unlikely]]
+            o = write_on(from, n);
         end(poll_side::write);
         return o;
     }
     [[nodiscard]] outcome write_all(std::span<const std::span<const std::byte>> parts) noexcept;
 
     /// One read(2) or recv(2); a count or a negative errno.
-    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t read_once(int number, std::span<std::byte> to) const noexcept
-    {
-        const ssize_t n = read_number(number, to);
-        return n != -EFAULT ? n : read_with_memory(number, to);
-    }
+    [[nodiscard]] ssize_t read_once(int number, std::span<std::byte> to) const noexcept;
     /// One write(2) or send(2).
-    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t write_once(int number, std::span<const std::byte> from) const noexcept
-    {
-        const ssize_t n = write_number(number, from);
-        return n != -EFAULT ? n : write_with_memory(number, from);
-    }
+    [[nodiscard]] ssize_t write_once(int number, std::span<const std::byte> from) const noexcept;
 
 private:
     friend class turn;
@@ -194,26 +186,22 @@ private:
     void end_slow(poll_side s) noexcept;
     /// After begin() has said `error`.
     [[nodiscard]] outcome refuse(poll_side s, int error) noexcept;
-    /// After EAGAIN.
-    [[nodiscard]] ssize_t read_later(std::span<std::byte> to) noexcept;
-    /// After the first attempt, which has said `n`.
-    [[nodiscard]] outcome write_rest(std::span<const std::byte> from, ssize_t n) noexcept;
-    // The system calls.
-    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t read_number(int number, std::span<std::byte> to) const noexcept
+    /// After the first attempt of a call, or a wait before it, which has said `n`.
+    [[nodiscard]] ssize_t read_on(std::span<std::byte> to, ssize_t n) noexcept;
+    [[nodiscard]] outcome write_on(std::span<const std::byte> from, ssize_t n) noexcept;
+    // The system calls, which may also say EINTR, and EFAULT where memory can be brought back.
+    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t try_read(int number, std::span<std::byte> to) const noexcept
     {
         if (socket_) [[likely]]
             return sys::recv_some(number, to.data(), to.size());
         return sys::read_some(number, to.data(), to.size());
     }
-    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t write_number(int number, std::span<const std::byte> from) const noexcept
+    [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t try_write(int number, std::span<const std::byte> from) const noexcept
     {
         if (socket_) [[likely]]
             return sys::send_some(number, from.data(), from.size());
         return sys::write_some(number, from.data(), from.size());
     }
-    // After EFAULT.
-    [[nodiscard]] ssize_t read_with_memory(int number, std::span<std::byte> to) const noexcept;
-    [[nodiscard]] ssize_t write_with_memory(int number, std::span<const std::byte> from) const noexcept;
     void send_away(unsigned side) noexcept;
     void release() noexcept;
     [[nodiscard]] ssize_t write_once(int number, iovec* vectors, std::size_t n) const noexcept;

@@ -41,12 +41,12 @@ ssize_t without_sigpipe(Call&& call) noexcept
 
 ssize_t detail::read_by_libc(int fd, void* data, std::size_t n) noexcept
 {
-    return uninterrupted([&] { return ::read(fd, data, n); });
+    return or_errno(::read(fd, data, n));
 }
 
 ssize_t detail::write_by_libc(int fd, const void* data, std::size_t n) noexcept
 {
-    return uninterrupted([&] { return ::write(fd, data, n); });
+    return or_errno(::write(fd, data, n));
 }
 
 ssize_t readv_some(int fd, const iovec* parts, int n) noexcept

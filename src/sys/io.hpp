@@ -18,6 +18,7 @@ namespace detail {
 [[nodiscard]] ssize_t write_by_libc(int fd, const void* data, std::size_t n) noexcept;
 }  // namespace detail
 
+// These two may be interrupted: EINTR.
 [[nodiscard]] inline ssize_t read_some(int fd, void* data, std::size_t n) noexcept
 {
     return direct_calls ? direct_call(SYS_read, fd, data, n) : detail::read_by_libc(fd, data, n);

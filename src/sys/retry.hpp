@@ -5,17 +5,21 @@
 
 namespace weft::sys {
 
+/// What a system call has said to libc's wrapper: its result, or a negative errno.
+template <class Result>
+Result or_errno(Result r) noexcept
+{
+    return r >= 0 ? r : static_cast<Result>(-errno);
+}
+
 /// call() again while it fails with EINTR; its result, or a negative errno.
 template <class Call>
 auto uninterrupted(Call&& call) noexcept
 {
-    using result = decltype(call());
     for (;;) {
-        const result r = call();
-        if (r >= 0)
+        const auto r = or_errno(call());
+        if (r != -EINTR)
             return r;
-        if (errno != EINTR)
-            return static_cast<result>(-errno);
     }
 }
 

@@ -73,12 +73,12 @@ int take_error(int fd) noexcept
 
 ssize_t detail::send_by_libc(int fd, const void* data, std::size_t n) noexcept
 {
-    return uninterrupted([&] { return ::send(fd, data, n, MSG_NOSIGNAL); });
+    return or_errno(::send(fd, data, n, MSG_NOSIGNAL));
 }
 
 ssize_t detail::recv_by_libc(int fd, void* data, std::size_t n) noexcept
 {
-    return uninterrupted([&] { return ::recv(fd, data, n, 0); });
+    return or_errno(::recv(fd, data, n, 0));
 }
 
 ssize_t recv_datagram(int fd, void* data, std::size_t n, sockaddr* from, socklen_t* from_size) noexcept

@@ -36,6 +36,7 @@ namespace detail {
 [[nodiscard]] ssize_t recv_by_libc(int fd, void* data, std::size_t n) noexcept;
 }  // namespace detail
 
+// These two may be interrupted: EINTR.
 [[nodiscard]] inline ssize_t send_some(int fd, const void* data, std::size_t n) noexcept
 {
     return direct_calls ? direct_call(SYS_sendto, fd, data, n, MSG_NOSIGNAL, nullptr, 0)

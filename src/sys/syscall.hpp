@@ -5,7 +5,6 @@
 // function of ours could be anyway: they are noexcept, and pthread_cancel() unwinds. errno is left as it is.
 #pragma once
 
-#include <cerrno>
 #include <concepts>
 #include <cstddef>
 #include <type_traits>
@@ -62,18 +61,14 @@ WEFT_ALWAYS_INLINE long call_kernel(long number, long a, long b, long c, long d,
 /// Under a sanitizer libc's wrappers are called, as it watches those.
 inline constexpr bool direct_calls = !address_sanitizer && !thread_sanitizer;
 
-/// System call `number` with up to six arguments, again while it fails with EINTR: its result or a negative errno.
+/// System call `number` with up to six arguments: its result or a negative errno.
 template <class... Arguments>
 WEFT_ALWAYS_INLINE long direct_call(long number, Arguments... arguments) noexcept
 {
     static_assert(sizeof...(Arguments) <= 6);
     const auto call = [number](long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0)
     { return detail::call_kernel(number, a, b, c, d, e, f); };
-    for (;;) {
-        const long result = call(detail::in_register(arguments)...);
-        if (result != -EINTR) [[likely]]
-            return result;
-    }
+    return call(detail::in_register(arguments)...);
 }
 
 }  // namespace weft::sys
