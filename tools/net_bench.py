@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Runs weft's servers and their peers, each on one core with the client on another, and prints what the client saw.
 
-Kinds of work: http (hello, under wrk), echo (64 bytes there and back), accept (a connection, a request, reset), idle
-(memory of the server for a connection that has been used once) and ping-pong (round trips between two goroutines beside
-a server under full load).
+Kinds of work: http (hello, under wrk), raw (the same without wrk, of the servers that do nothing else: wrk needs more
+for a request than they do), echo (64 bytes there and back), accept (a connection, a request, reset), idle (memory of the
+server for a connection that has been used once) and ping-pong (round trips between two goroutines beside a server under
+full load).
 
-Within a row the servers take turns, round by round; every figure is the median over the rounds. Compare figures of one
-table only. What is not installed is named as missing. The CPU time is the server's for each request, its connections'
-making included.
+Within a row all servers run, and take turns to be asked, round by round, in short slices: a machine's neighbours change
+its speed by a third within seconds. Every figure is the median over the rounds, and a ratio is the median of the
+rounds' ratios. What is not installed is named as missing. The CPU time is the server's for each request, its
+connections' making included.
 """
 
 import argparse
@@ -22,11 +24,12 @@ import socket
 import statistics
 import subprocess
 import sys
+import time
 
 import bench
 
 ROOT = bench.ROOT
-WORKS = ("http", "echo", "accept", "idle", "ping-pong")
+WORKS = ("http", "raw", "echo", "accept", "idle", "ping-pong")
 DOCS_BEGIN, DOCS_END = "<!-- net figures: begin -->", "<!-- net figures: end -->"
 SPARE_DESCRIPTORS = 200  # of a server or a client, beside its connections
 SCRIPT = """done = function(s, l, r)
@@ -53,9 +56,10 @@ ECHO = ("x" * 63 + r"\n", r"\n")
 # Which of ours is beside which of theirs, in which work, and how many times faster it shall be at 64 and 1,000
 # connections, with a p99 no worse.
 GOALS = (("http", "weft beast", "Go net/http", 1.5), ("http", "weft raw", "Go raw", 1.3),
-         ("echo", "weft echo", "tokio echo", 1.0))
+         ("raw", "weft raw", "Go raw", 1.3), ("echo", "weft echo", "tokio echo", 1.0))
 GOAL_CONNECTIONS = (64, 1_000)
-TICKS = os.sysconf("SC_CLK_TCK")
+# Measured with a server that is started for it, in fewer rounds.
+ONCE, ONCE_ROUNDS = ("idle", "ping-pong"), 3
 
 
 class Missing(Exception):
@@ -181,10 +185,10 @@ def build(build_dir):
         Server("weft beast", ("http", "idle"), ours("bench_net_http_beast", net / "http_beast")),
         Server("Go net/http", ("http", "idle"), theirs(go, "--serve", "http")),
         Nginx("nginx", ("http", "idle"), theirs(nginx)),
-        Server("weft raw", ("http", "accept", "idle"), ours("bench_net_http_raw", net / "http_raw")),
-        Server("Go raw", ("http", "accept", "idle"), theirs(go, "--serve", "raw")),
-        Server("tokio raw", ("http", "accept", "idle"), theirs(tokio, "--serve", "raw")),
-        Server("bare raw", ("http", "accept", "idle"), theirs(bare, "raw")),
+        Server("weft raw", ("http", "raw", "accept", "idle"), ours("bench_net_http_raw", net / "http_raw")),
+        Server("Go raw", ("http", "raw", "accept", "idle"), theirs(go, "--serve", "raw")),
+        Server("tokio raw", ("http", "raw", "accept", "idle"), theirs(tokio, "--serve", "raw")),
+        Server("bare raw", ("http", "raw", "accept", "idle"), theirs(bare, "raw")),
         Server("weft echo", ("echo", "idle"), ours("example_echo", build_dir / "examples" / "echo", "127.0.0.1:0")),
         Server("Go echo", ("echo", "idle"), theirs(go, "--serve", "echo")),
         Server("tokio echo", ("echo", "idle"), theirs(tokio, "--serve", "echo")),
@@ -220,17 +224,16 @@ class Bench:
     def talk(self, process, how, port, connections, seconds, words):
         return self.client(process, [self.load, how, port, connections, seconds, *words], seconds)
 
+    def ask(self, work, process, port, connections):
+        """One slice of a kind of work that has many: its figures."""
+        if work == "http":
+            return self.wrk(process, port, connections, self.seconds)
+        words = ECHO if work == "echo" else HTTP
+        return self.talk(process, "accept" if work == "accept" else "talk", port, connections, self.seconds, words)
+
     def once(self, work, server, connections):
-        """One measurement: its figures."""
+        """One measurement of a server that is started for it: its figures."""
         with running(server, self.cores[0]) as (process, port):
-            if work == "http":
-                self.wrk(process, port, connections, 1)  # warm
-                return self.wrk(process, port, connections, self.seconds)
-            if work == "echo":
-                self.talk(process, "talk", port, connections, 1, ECHO)
-                return self.talk(process, "talk", port, connections, self.seconds, ECHO)
-            if work == "accept":
-                return self.talk(process, "accept", port, connections, self.seconds, HTTP)
             if work == "idle":
                 return [self.idle(process, port, connections, ECHO if "echo" in server.name else HTTP)]
             return self.beside(process, port, connections)
@@ -260,18 +263,35 @@ class Bench:
         return [statistics.median(trips), max(longest), rate]
 
     def row(self, work, servers, connections):
-        """The medians by server."""
+        """The figures of each round by server."""
         samples = {s.name: [] for s in servers}
-        for _ in range(self.rounds):
-            for s in servers:
+        if work in ONCE:
+            for s in servers * min(self.rounds, ONCE_ROUNDS):
                 samples[s.name].append(self.once(work, s, connections))
-        return {name: [statistics.median(column) for column in zip(*rows)] for name, rows in samples.items()}
+            return samples
+        with contextlib.ExitStack() as all_of_them:
+            started = [(s, *all_of_them.enter_context(running(s, self.cores[0]))) for s in servers]
+            for _, process, port in started:
+                self.ask(work, process, port, connections)  # warm
+            for r in range(self.rounds):
+                for s, process, port in started if r % 2 == 0 else reversed(started):
+                    samples[s.name].append(self.ask(work, process, port, connections))
+        return samples
+
+
+def medians(rounds):
+    """Of each figure, over the rounds."""
+    return [statistics.median(column) for column in zip(*rounds)]
 
 
 def cpu(pid):
-    """CPU time of a process and its children so far, in user space and in the kernel, s."""
+    """CPU time of a process and its children so far, in user space and in the kernel, s: exact in sum, its parts as the
+    clock's ticks have met them."""
     words = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-    times = [(int(words[11]) / TICKS, int(words[12]) / TICKS), *map(cpu, children(pid))]
+    user, kernel = int(words[11]), int(words[12])
+    total = time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3), which Python has for threads alone
+    share = user / max(user + kernel, 1)
+    times = [(total * share, total * (1 - share)), *map(cpu, children(pid))]
     return [sum(column) for column in zip(*times)]
 
 
@@ -301,6 +321,7 @@ def children(pid):
 LOADED = ("p50 ms", "p99 ms", "p999 ms", "errors", "user us", "kernel us")
 HEADS = {
     "http": ("HTTP hello", ["requests/s", *LOADED]),
+    "raw": ("HTTP hello without wrk", ["requests/s", *LOADED]),
     "echo": ("Echo, 64 bytes", ["round trips/s", *LOADED]),
     "accept": ("Connections: made, asked once, reset", ["connections/s", *LOADED]),
     "idle": ("Memory of the server for an idle connection", ["bytes"]),
@@ -318,11 +339,11 @@ def cells(work, figures):
 
 
 def table(work, results, missing):
-    """Markdown. `results`: figures by connections and server."""
+    """Markdown. `results`: the rounds' figures by connections and server."""
     title, heads = HEADS[work]
     lines = [["server", "connections", *heads]]
     for connections, row in results.items():
-        lines += [[name, f"{connections:,}", *cells(work, figures)] for name, figures in row.items()]
+        lines += [[name, f"{connections:,}", *cells(work, medians(rounds))] for name, rounds in row.items()]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = ["| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))) + " |"
             for line in lines]
@@ -338,10 +359,11 @@ def verdicts(work, results):
             row = results.get(connections, {})
             if work != goal_work or ours not in row or theirs not in row:
                 continue
-            ratio = row[ours][0] / row[theirs][0]
-            late = row[ours][2] > row[theirs][2]
+            pairs = list(zip(row[ours], row[theirs]))
+            ratio = statistics.median(a[0] / b[0] for a, b in pairs)
+            late = statistics.median(a[2] / b[2] for a, b in pairs) > 1
             met = "yes" if ratio >= times and not late else "NO" + (", p99 is worse" if late else "")
-            less = sum(row[theirs][5:]) / sum(row[ours][5:])
+            less = statistics.median(sum(b[5:]) / sum(a[5:]) for a, b in pairs)
             out.append(f"{ours} / {theirs} at {connections:,}: {ratio:.2f} (>= {times}): {met}; "
                        f"by CPU time for a request {less:.2f}")
     return out
@@ -350,7 +372,7 @@ def verdicts(work, results):
 def connections_of(work, arguments, limit):
     """How many connections to measure a kind of work with, as far as the limit of descriptors allows."""
     given = [int(n) for n in arguments.connections.split(",")] if arguments.connections else None
-    wanted = given or {"http": [1, 64, 1_000, 10_000], "echo": [1, 64, 1_000, 10_000], "accept": [64], "idle": [20_000],
+    wanted = given or {"http": [1, 64, 1_000, 10_000], "raw": [64, 1_000], "echo": [1, 64, 1_000, 10_000], "accept": [64], "idle": [20_000],
                        "ping-pong": [64]}[work]
     return sorted({min(n, limit - SPARE_DESCRIPTORS) for n in wanted})
 
@@ -360,8 +382,8 @@ def parse(words):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", default=",".join(WORKS), help="kinds of work (default: %(default)s)")
     parser.add_argument("--connections", help="numbers of connections, instead of each work's own")
-    parser.add_argument("--seconds", type=int, help="of each measurement (default: 5)")
-    parser.add_argument("--rounds", type=int, help="(default: 3)")
+    parser.add_argument("--seconds", type=int, help="of each measurement (default: 1)")
+    parser.add_argument("--rounds", type=int, help=f"(default: 9; {', '.join(ONCE)}: {ONCE_ROUNDS} at the most)")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
     parser.add_argument("--only", default="", help="servers whose names contain this")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures to FILE")
@@ -371,8 +393,8 @@ def parse(words):
     arguments.work = arguments.work.split(",")
     if unknown := set(arguments.work) - set(WORKS):
         parser.error(f"--work: no {', '.join(sorted(unknown))}; there are {', '.join(WORKS)}")
-    arguments.seconds = arguments.seconds or (1 if arguments.quick else 5)
-    arguments.rounds = arguments.rounds or (1 if arguments.quick else 3)
+    arguments.seconds = arguments.seconds or 1
+    arguments.rounds = arguments.rounds or (1 if arguments.quick else 9)
     return arguments
 
 

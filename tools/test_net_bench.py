@@ -18,20 +18,28 @@ class Verdicts(unittest.TestCase):
     def test_rate_and_p99(self):
         for rate, p99, met in ((150, 900, "yes"), (150, 901, "NO, p99 is worse"), (149, 900, "NO"),
                                (149, 901, "NO, p99 is worse")):
-            results = {64: {"weft beast": talked(rate, p99), "Go net/http": talked(100, 900, 2, 7)}}
+            results = {64: {"weft beast": [talked(rate, p99)], "Go net/http": [talked(100, 900, 2, 7)]}}
             [line] = net_bench.verdicts("http", results)
             self.assertEqual(line, f"weft beast / Go net/http at 64: {rate / 100:.2f} (>= 1.5): {met}; by CPU time for "
                                    "a request 1.50")
 
+    def test_a_ratio_is_that_of_a_round(self):
+        # The machine was slow in the second round, and slower in the third.
+        ours = [talked(150, 10), talked(30, 100), talked(15, 100)]
+        theirs = [talked(100, 11), talked(20, 110), talked(10, 110)]
+        [line] = net_bench.verdicts("echo", {64: {"weft echo": ours, "tokio echo": list(theirs)}})
+        self.assertIn("1.50 (>= 1.0): yes", line)
+
     def test_only_where_both_were_measured(self):
-        self.assertEqual(net_bench.verdicts("http", {64: {"weft beast": talked(1, 1)}}), [])
-        self.assertEqual(net_bench.verdicts("echo", {1: {"weft echo": talked(1, 1), "tokio echo": talked(1, 1)}}), [])
+        one = [talked(1, 1)]
+        self.assertEqual(net_bench.verdicts("http", {64: {"weft beast": one}}), [])
+        self.assertEqual(net_bench.verdicts("echo", {1: {"weft echo": one, "tokio echo": one}}), [])
 
 
 class Table(unittest.TestCase):
     def test_figures_and_what_is_missing(self):
         figures = [12345.6, 1500, 2500, 3500, 1, 0.444, 6]
-        text = net_bench.table("http", {1_000: {"weft raw": figures}}, ["nginx: no nginx"])
+        text = net_bench.table("http", {1_000: {"weft raw": [figures, [0.0] * 7, [1e9] * 7]}}, ["nginx: no nginx"])
         lines = text.splitlines()
         self.assertEqual(lines[0], "**HTTP hello**")
         self.assertRegex(lines[4], r"^\| weft raw \| +1,000 \| +12,346 \| +1\.50 \| +2\.50 \| +3\.50 \| +1 "
@@ -53,7 +61,7 @@ class Arguments(unittest.TestCase):
         self.assertEqual(net_bench.connections_of("idle", argparse.Namespace(connections="7,5"), 1_024), [5, 7])
 
     def test_defaults(self):
-        self.assertEqual((net_bench.parse([]).seconds, net_bench.parse([]).rounds), (5, 3))
+        self.assertEqual((net_bench.parse([]).seconds, net_bench.parse([]).rounds), (1, 9))
         quick = net_bench.parse(["--quick", "--rounds", "2"])
         self.assertEqual((quick.seconds, quick.rounds), (1, 2))
 
