@@ -118,6 +118,20 @@ WEFT_TEST(fairness_test, goroutines_from_outside)
     EXPECT_EQ(ran, rounds);
 }
 
+// While all goes well sysmon looks less often; somebody who computes then is found all the same.
+WEFT_TEST(fairness_test, a_hog_after_a_lively_time)
+{
+    const procs one(1);
+    const busy_goroutines busy;
+    const std::uint64_t retakes = weft::stats().retakes;
+    weft::sleep_for(100ms);  // some ten of its looks
+    std::atomic<bool> seen{false};
+    weft::go([&] { seen = true; });
+    while (!seen) {
+    }
+    EXPECT_GT(weft::stats().retakes, retakes);
+}
+
 /// Connections that are asked without a pause, while it lives.
 class loaded_server {
 public:
