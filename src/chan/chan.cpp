@@ -306,12 +306,12 @@ void chan_free(chan_shared* shared) noexcept
 }
 
 // Not inlined, for this_m_inline(): not by link-time optimisation either.
-WEFT_NOINLINE bool chan_send(chan_shared* c, void* value)
+WEFT_HOT WEFT_NOINLINE bool chan_send(chan_shared* c, void* value)
 {
     return chans::run<direction::send>(core::of(c), value);
 }
 
-WEFT_NOINLINE bool chan_recv(chan_shared* c, void* to)
+WEFT_HOT WEFT_NOINLINE bool chan_recv(chan_shared* c, void* to)
 {
     return chans::run<direction::recv>(core::of(c), to);
 }
