@@ -24,7 +24,7 @@ RECORD = ROOT / "bench" / "icount.json"
 SOURCE = ROOT / "bench" / "icount" / "paths.cpp"
 PATHS = ["yield", "park_ready", "go_finish", "wait_group_go_wait", "async_get", "mutex_lock_unlock",
          "wait_group_add_done", "chan_buffered", "chan_round_trip", "select_ready", "select_default", "timer_reset",
-         "timer_start_stop", "net_answer"]
+         "timer_start_stop"]
 # Few enough that a run under valgrind stays below the 10 ms after which sysmon takes the P from a goroutine that does
 # not enter the runtime.
 LESS, MORE = 200, 1200

@@ -14,16 +14,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "weft/chan.hpp"
 #include "weft/future.hpp"
 #include "weft/go.hpp"
-#include "weft/net.hpp"
 #include "weft/runtime.hpp"
 #include "weft/select.hpp"
 #include "weft/sync.hpp"
@@ -203,53 +200,6 @@ void timer_start_stop(std::uint64_t n)
     }
 }
 
-/// Connections over loopback whose other ends answer.
-class answering {
-public:
-    answering()
-    {
-        weft::net::tcp_listener listener = weft::net::listen("127.0.0.1:0");
-        for (weft::net::tcp_conn& c : connections_) {
-            c = weft::net::dial(listener.local_address().to_string());
-            servers_.go(
-                [other = listener.accept()]() mutable
-                {
-                    std::array<std::byte, 64> buffer{};
-                    std::error_code ec;
-                    while (const std::size_t n = other.read(buffer, ec))
-                        other.write(std::span(buffer).first(n), ec);
-                });
-        }
-    }
-    ~answering()
-    {
-        for (weft::net::tcp_conn& c : connections_)
-            c.close();
-        servers_.wait();
-    }
-    answering(const answering&) = delete;
-    answering& operator=(const answering&) = delete;
-    [[nodiscard]] auto& connections() { return connections_; }
-
-private:
-    std::array<weft::net::tcp_conn, 20> connections_{};
-    weft::wait_group servers_{};
-};
-
-/// One operation: a request and its answer, both ends of the connection, where 20 have one at a time.
-void net_answer(std::uint64_t n)
-{
-    answering all;
-    std::array<std::byte, 64> buffer{};
-    for (std::uint64_t i = 0; i < n; i += all.connections().size()) {
-        for (weft::net::tcp_conn& c : all.connections())
-            c.write(buffer);
-        for (weft::net::tcp_conn& c : all.connections())
-            if (c.read(buffer) != buffer.size())
-                throw std::runtime_error("net_answer: half an answer");
-    }
-}
-
 struct path {
     std::string_view name;
     void (*run)(std::uint64_t);
@@ -269,7 +219,6 @@ constexpr path paths[] = {
     {"select_default", select_default},
     {"timer_reset", timer_reset},
     {"timer_start_stop", timer_start_stop},
-    {"net_answer", net_answer},
 };
 
 void measured(const path& p, std::uint64_t n)
