@@ -372,8 +372,8 @@ def verdicts(work, results):
 def connections_of(work, arguments, limit):
     """How many connections to measure a kind of work with, as far as the limit of descriptors allows."""
     given = [int(n) for n in arguments.connections.split(",")] if arguments.connections else None
-    wanted = given or {"http": [1, 64, 1_000, 10_000], "raw": [64, 1_000], "echo": [1, 64, 1_000, 10_000], "accept": [64], "idle": [20_000],
-                       "ping-pong": [64]}[work]
+    wanted = given or {"http": [1, 64, 1_000, 10_000], "raw": [64, 1_000], "echo": [1, 64, 1_000, 10_000],
+                       "accept": [64], "idle": [20_000], "ping-pong": [64]}[work]
     return sorted({min(n, limit - SPARE_DESCRIPTORS) for n in wanted})
 
 

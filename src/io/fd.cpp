@@ -190,14 +190,13 @@ ssize_t with_memory(std::span<const std::byte> memory, Attempt&& attempt) noexce
     // Where nothing is missing any more, somebody else has brought it back since, which does not happen time after
     // time; or the memory is bad.
     constexpr int most_idle_tries = 100;
-    for (int i = 0;; ++i) {
+    for (int idle_tries = 0;;) {
         const ssize_t n = attempt();
         if (n == -EINTR)
-            --i;
-        else if (n != -EFAULT || i == most_idle_tries)
+            continue;
+        if (n != -EFAULT || idle_tries == most_idle_tries)
             return n;
-        else if (rt::bring_back(memory))
-            i = -1;
+        idle_tries = rt::bring_back(memory) ? 0 : idle_tries + 1;
     }
 }
 
@@ -213,26 +212,25 @@ ssize_t fd::write_once(int number, std::span<const std::byte> from) const noexce
     return with_memory(from, [&] { return try_write(number, from); });
 }
 
-ssize_t fd::read_on(std::span<std::byte> to, ssize_t n) noexcept
+ssize_t fd::judge(poll_side s, ssize_t n) noexcept
 {
     if (n == -EAGAIN)
-        n = -desc_->wait(poll_side::read);
-    else if (n == -EINTR || n == -EFAULT)
-        n = 0;
-    if (n != 0)
-        return n;
+        return -desc_->wait(s);
+    return n == -EINTR || n == -EFAULT ? 0 : n;
+}
+
+ssize_t fd::read_on(std::span<std::byte> to, ssize_t n) noexcept
+{
+    if (const ssize_t end = judge(poll_side::read, n); end != 0)
+        return end;
     const auto attempt = [&](int number) { return read_once(number, to); };
     return until_done(poll_side::read, attempt);
 }
 
 outcome fd::write_on(std::span<const std::byte> from, ssize_t n) noexcept
 {
-    if (n == -EAGAIN)
-        n = -desc_->wait(poll_side::write);
-    else if (n == -EINTR || n == -EFAULT)
-        n = 0;
     outcome o;
-    for (add(o, n); o.error == 0 && o.count < from.size();) {
+    for (add(o, judge(poll_side::write, n)); o.error == 0 && o.count < from.size();) {
         const auto rest = from.subspan(o.count);
         const auto attempt = [&](int number) { return write_once(number, rest); };
         add(o, until_done(poll_side::write, attempt));

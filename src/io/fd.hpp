@@ -108,7 +108,6 @@ public:
 
     private:
         fd& fd_;
-        friend class fd;
         const poll_side side_;
         const int error_;
     };
@@ -186,7 +185,9 @@ private:
     void end_slow(poll_side s) noexcept;
     /// After begin() has said `error`.
     [[nodiscard]] outcome refuse(poll_side s, int error) noexcept;
-    /// After the first attempt of a call, or a wait before it, which has said `n`.
+    // After the first attempt of a call, or a wait before it, which has said `n`.
+    /// 0: there is to be another attempt; else that is the end of it.
+    [[nodiscard]] ssize_t judge(poll_side s, ssize_t n) noexcept;
     [[nodiscard]] ssize_t read_on(std::span<std::byte> to, ssize_t n) noexcept;
     [[nodiscard]] outcome write_on(std::span<const std::byte> from, ssize_t n) noexcept;
     // The system calls, which may also say EINTR, and EFAULT where memory can be brought back.

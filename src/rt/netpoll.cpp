@@ -76,19 +76,19 @@ bool poll_desc::has_passed(std::int64_t when) noexcept
     return when <= now();
 }
 
-g* poll_desc::take(poll_side s, std::uintptr_t left) noexcept
+g* poll_desc::take(poll_side s) noexcept
 {
     base::atomic<std::uintptr_t>& word = side(s).word;
     std::uintptr_t seen = word.load(base::memory_order_seq_cst);
     while (seen > ready_word)
-        if (word.compare_exchange_weak(seen, left, base::memory_order_seq_cst, base::memory_order_seq_cst))
+        if (word.compare_exchange_weak(seen, nil_word, base::memory_order_seq_cst, base::memory_order_seq_cst))
             return reinterpret_cast<g*>(seen);
     return nullptr;
 }
 
 void poll_desc::wake(poll_side s) noexcept
 {
-    if (g* const waiter = take(s, nil_word))
+    if (g* const waiter = take(s))
         ready(waiter);
 }
 
@@ -202,7 +202,7 @@ WEFT_HOT WEFT_NOINLINE int poll_desc::wait(poll_side s) noexcept
         !asked(s)) [[unlikely]]
         return wait_until(s, never);
     park(self->current, forever(s), this, wait_reason::io);
-    return evicted() || deadline(s) != never ? how_ended(s) : 0;
+    return how_ended(s);
 }
 
 int poll_desc::wait_for(poll_side s, std::int64_t time) noexcept

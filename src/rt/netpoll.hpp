@@ -112,7 +112,7 @@ private:
     [[nodiscard]] g* report(poll_side s) noexcept;
     /// Asks the caches for what report() and its waiter will touch.
     void expect_report() const noexcept;
-    [[nodiscard]] g* take(poll_side s, std::uintptr_t left) noexcept;
+    [[nodiscard]] g* take(poll_side s) noexcept;
     void wake(poll_side s) noexcept;
 
     [[nodiscard]] int wait_until(poll_side s, std::int64_t end) noexcept;
