@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -43,7 +42,7 @@ public:
     void go(F&& f)
     {
         enter();
-        start(std::forward<F>(f));
+        detail::spawn_joined<member>(*this, std::forward<F>(f));
     }
     /// go(), unless that would have to wait. False: nothing was started.
     template <class F>
@@ -52,12 +51,13 @@ public:
     {
         if (!try_enter())
             return false;
-        start(std::forward<F>(f));
+        detail::spawn_joined<member>(*this, std::forward<F>(f));
         return true;
     }
 
-    /// Waits until no goroutine of the group runs, and rethrows the first exception that has left one; later ones were
-    /// dropped. May be called again, also after more go(); it rethrows each time.
+    /// Waits until no goroutine of the group runs and what their functions captured is gone, and rethrows the first
+    /// exception that has left one; later ones were dropped. May be called again, also after more go(); it rethrows
+    /// each time.
     void wait()
     {
         running_.wait();
@@ -76,43 +76,21 @@ public:
 private:
     enum : int { none, failing, reported };
 
-    /// One more that runs; leaves again unless kept.
-    struct place {
-        group* of;
-        ~place()
+    struct member {
+        template <class F>
+        static void run(group& self, F&& f)
         {
-            if (of != nullptr)
-                of->leave();
+            try {
+                std::invoke(std::forward<F>(f));
+            } catch (...) {
+                if (std::exception_ptr e = std::current_exception())
+                    self.fail(std::move(e));
+                else
+                    throw;  // exit_goroutine(): a forced unwind is no exception object and goes on
+            }
         }
+        static void finish(group& self) noexcept { self.leave(); }
     };
-
-    template <class F>
-    struct clearing {
-        std::optional<F>* what;
-        ~clearing() { what->reset(); }
-    };
-
-    template <class F>
-    void start(F&& f)
-    {
-        place failed{this};
-        detail::spawn(
-            [this, fn = std::optional<std::decay_t<F>>(std::in_place, std::forward<F>(f))]() mutable
-            {
-                const place at_end{this};
-                const clearing first{&fn};  // it has gone when wait() returns
-                try {
-                    std::invoke(std::move(*fn));
-                } catch (...) {
-                    if (std::exception_ptr e = std::current_exception())
-                        fail(std::move(e));
-                    else
-                        throw;  // exit_goroutine(): a forced unwind is no exception object and goes on
-                }
-            },
-            nullptr);
-        failed.of = nullptr;
-    }
 
     WEFT_API void enter();
     [[nodiscard]] WEFT_API bool try_enter();

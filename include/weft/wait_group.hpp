@@ -51,34 +51,25 @@ public:
         return detail::unless_ended(
             ctx, [this] { return left_.zero(); }, [this](detail::wait_bound b) { return left_.wait_slow(b, owner); });
     }
-    /// add(1), then a goroutine that calls f() and then done().
+    /// add(1), then a goroutine that calls f() and, when what `f` captured and the goroutine's locals are gone, done().
     template <class F>
         requires std::invocable<std::decay_t<F>>
     void go(F&& f)
     {
         add(1);
-        struct undo {
-            wait_group* self;
-            ~undo()
-            {
-                if (self != nullptr)
-                    self->done();
-            }
-        } failed{this};
-        detail::spawn(
-            [this, fn = std::decay_t<F>(std::forward<F>(f))]() mutable
-            {
-                struct finish {
-                    wait_group* self;
-                    ~finish() { self->done(); }
-                } const at_end{this};
-                std::invoke(std::move(fn));
-            },
-            nullptr);
-        failed.self = nullptr;
+        detail::spawn_joined<member>(*this, std::forward<F>(f));
     }
 
 private:
+    struct member {
+        template <class F>
+        static void run(wait_group&, F&& f)
+        {
+            std::invoke(std::forward<F>(f));
+        }
+        static void finish(wait_group& self) { self.done(); }
+    };
+
     static constexpr auto owner = detail::countdown_owner::wait_group;
     detail::countdown left_;
 };

@@ -134,4 +134,22 @@ struct counted {
     ~counted() { --alive; }
 };
 
+/// Parks on its way out, so that whoever does not wait for that sees it alive.
+struct slow_to_go {
+    static inline std::atomic<int> alive{0};
+    slow_to_go() { ++alive; }
+    slow_to_go(slow_to_go&& other) noexcept : here_(std::exchange(other.here_, false)) {}
+    slow_to_go& operator=(slow_to_go&&) = delete;
+    ~slow_to_go()
+    {
+        if (!here_)
+            return;
+        weft::sleep_for(std::chrono::milliseconds(1));
+        --alive;
+    }
+
+private:
+    bool here_ = true;
+};
+
 }  // namespace weft::test

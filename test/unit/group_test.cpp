@@ -1,4 +1,5 @@
 // weft::group: joins, limits, and the first failure.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "fixture.hpp"
 #include "weft/group.hpp"
+#include "weft/local.hpp"
 
 namespace {
 
@@ -22,6 +24,7 @@ using weft::test::eventually;
 using weft::test::procs;
 using weft::test::scaled;
 using weft::test::scaled_live;
+using weft::test::slow_to_go;
 
 WEFT_TEST(group_test, joins)
 {
@@ -39,6 +42,22 @@ WEFT_TEST(group_test, joins)
         g.go([&] { ++ran; });
         g.wait();
         EXPECT_EQ(ran, count + 1) << "it may go on";
+    }
+}
+
+WEFT_TEST(group_test, wait_returns_when_what_it_ran_is_gone)
+{
+    static weft::local<slow_to_go> held;
+    for (int i = 0; i < 10; ++i) {
+        weft::group g;
+        g.go([s = slow_to_go()] {});
+        g.go([s = slow_to_go(), big = std::array<char, 1'000>()] { throw 1; });
+        EXPECT_THROW(g.wait(), int);
+        EXPECT_EQ(slow_to_go::alive, 0);
+        weft::group with_local;
+        with_local.go([] { (void)held.get(); });
+        with_local.wait();
+        EXPECT_EQ(slow_to_go::alive, 0);
     }
 }
 

@@ -123,7 +123,7 @@ WEFT_TEST(local_test, values_end_with_their_goroutine)
         for (std::size_t i = 0; i < scaled_live(500); ++i)
             all.go([] { (void)held.get(); });
         all.wait();
-        EXPECT_TRUE(eventually([] { return counted::alive == 0; }));
+        EXPECT_EQ(counted::alive, 0);
     }
 }
 

@@ -1,4 +1,5 @@
 // weft::wait_group: waiting for a number of things to finish.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <limits>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "fixture.hpp"
+#include "weft/local.hpp"
 #include "weft/sync.hpp"
 
 namespace {
@@ -17,6 +19,7 @@ using weft::test::counted;
 using weft::test::eventually;
 using weft::test::procs;
 using weft::test::scaled;
+using weft::test::slow_to_go;
 
 static_assert(sizeof(weft::wait_group) == 8);
 constinit weft::wait_group constant_initialised;
@@ -78,6 +81,21 @@ WEFT_TEST(wait_group_test, go_counts_down_on_exit_goroutine)
     for (int i = 0; i < 10; ++i)
         g.go([] { weft::exit_goroutine(); });
     g.wait();
+}
+
+WEFT_TEST(wait_group_test, wait_returns_when_what_go_started_is_gone)
+{
+    static weft::local<slow_to_go> held;
+    for (int i = 0; i < 10; ++i) {
+        weft::wait_group g;
+        g.go([s = slow_to_go()] {});
+        g.go([s = slow_to_go(), big = std::array<char, 1'000>()] {});
+        g.go([s = slow_to_go()] { weft::exit_goroutine(); });
+        g.go([] { (void)held.get(); });
+        g.go([big = std::array<char, 1'000>()] { (void)held.get(); });
+        g.wait();
+        EXPECT_EQ(slow_to_go::alive, 0);
+    }
 }
 
 WEFT_TEST(wait_group_test, a_negative_counter_is_an_error)

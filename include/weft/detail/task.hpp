@@ -86,6 +86,30 @@ private:
     base::atomic<std::uintptr_t> word_{pending};
 };
 
+/// A callable whose end somebody waits for: `How::run(*of, f)` calls it, and `How::finish(*of)`, which tells them, goes
+/// last: after the callable and the goroutine's locals.
+template <class How, class Owner, class F>
+struct joined {
+    Owner* of;
+    F f;
+    void operator()() { How::run(*of, std::move(f)); }
+};
+
+/// The end of a goroutine that runs `f`, which `destroy()` destroys.
+template <class F, class Destroy>
+WEFT_ALWAYS_INLINE void end_of_closure(void*, F&, Destroy destroy) noexcept
+{
+    destroy();
+}
+template <class How, class Owner, class F, class Destroy>
+WEFT_ALWAYS_INLINE void end_of_closure(void* storage, joined<How, Owner, F>& f, Destroy destroy) noexcept
+{
+    Owner* const of = f.of;
+    destroy();
+    end_of_task(storage);
+    How::finish(*of);
+}
+
 template <class F>
 struct inline_closure {
     F f;
@@ -93,7 +117,10 @@ struct inline_closure {
     {
         struct guard {
             inline_closure* self;
-            ~guard() { self->~inline_closure(); }
+            ~guard()
+            {
+                end_of_closure(self, self->f, [this] { self->~inline_closure(); });
+            }
         } const g{static_cast<inline_closure*>(storage)};
         std::invoke(std::move(g.self->f));
     }
@@ -105,10 +132,13 @@ struct heap_closure {
     static void run(void* storage)
     {
         struct guard {
-            F* f;
-            ~guard() { delete f; }
-        } const g{static_cast<heap_closure*>(storage)->f};
-        std::invoke(std::move(*g.f));
+            heap_closure* self;
+            ~guard()
+            {
+                end_of_closure(self, *self->f, [this] { delete self->f; });
+            }
+        } const g{static_cast<heap_closure*>(storage)};
+        std::invoke(std::move(*g.self->f));
     }
 };
 
@@ -145,6 +175,22 @@ WEFT_ALWAYS_INLINE void spawn(F&& f, const attr* attributes)
         task_start(own.storage, &closure::run, storage_life::of_run, attributes);
     }
     own.storage = nullptr;
+}
+
+/// spawn() of what `joined` says; `How::finish(of)` also when nothing was started.
+template <class How, class Owner, class F>
+WEFT_ALWAYS_INLINE void spawn_joined(Owner& of, F&& f)
+{
+    struct undo {
+        Owner* of;
+        ~undo()
+        {
+            if (of != nullptr)
+                How::finish(*of);
+        }
+    } failed{&of};
+    spawn(joined<How, Owner, std::decay_t<F>>{&of, std::forward<F>(f)}, nullptr);
+    failed.of = nullptr;
 }
 
 }  // namespace detail
