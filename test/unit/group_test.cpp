@@ -51,7 +51,7 @@ WEFT_TEST(group_test, wait_returns_when_what_it_ran_is_gone)
     for (int i = 0; i < 10; ++i) {
         weft::group g;
         g.go([s = slow_to_go()] {});
-        g.go([s = slow_to_go(), big = std::array<char, 1'000>()] { throw 1; });
+        g.go([s = slow_to_go(), big = std::array<int, 1'000>()] { throw big[0]; });
         EXPECT_THROW(g.wait(), int);
         EXPECT_EQ(slow_to_go::alive, 0);
         weft::group with_local;

@@ -89,10 +89,15 @@ WEFT_TEST(wait_group_test, wait_returns_when_what_go_started_is_gone)
     for (int i = 0; i < 10; ++i) {
         weft::wait_group g;
         g.go([s = slow_to_go()] {});
-        g.go([s = slow_to_go(), big = std::array<char, 1'000>()] {});
+        g.go([s = slow_to_go(), big = std::array<char, 1'000>()] { EXPECT_EQ(big[0], 0); });
         g.go([s = slow_to_go()] { weft::exit_goroutine(); });
         g.go([] { (void)held.get(); });
-        g.go([big = std::array<char, 1'000>()] { (void)held.get(); });
+        g.go(
+            [big = std::array<char, 1'000>()]
+            {
+                EXPECT_EQ(big[0], 0);
+                (void)held.get();
+            });
         g.wait();
         EXPECT_EQ(slow_to_go::alive, 0);
     }
