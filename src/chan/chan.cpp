@@ -305,13 +305,16 @@ void chan_free(chan_shared* shared) noexcept
     ::operator delete(&c, std::align_val_t{align});
 }
 
+// Begins a cache line. Elsewhere a value through a buffer takes a tenth more time.
+#define ON_LINE __attribute__((aligned(64)))
+
 // Not inlined, for this_m_inline(): not by link-time optimisation either.
-WEFT_HOT WEFT_NOINLINE bool chan_send(chan_shared* c, void* value)
+WEFT_HOT ON_LINE WEFT_NOINLINE bool chan_send(chan_shared* c, void* value)
 {
     return chans::run<direction::send>(core::of(c), value);
 }
 
-WEFT_HOT WEFT_NOINLINE bool chan_recv(chan_shared* c, void* to)
+WEFT_HOT ON_LINE WEFT_NOINLINE bool chan_recv(chan_shared* c, void* to)
 {
     return chans::run<direction::recv>(core::of(c), to);
 }
