@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "base/cpu.hpp"
 #include "chan/core.hpp"
 
 namespace weft {
@@ -306,7 +307,7 @@ void chan_free(chan_shared* shared) noexcept
 }
 
 // Begins a cache line. Elsewhere a value through a buffer takes a tenth more time.
-#define ON_LINE __attribute__((aligned(64)))
+#define ON_LINE __attribute__((aligned(base::cache_line)))
 
 // Not inlined, for this_m_inline(): not by link-time optimisation either.
 WEFT_HOT ON_LINE WEFT_NOINLINE bool chan_send(chan_shared* c, void* value)

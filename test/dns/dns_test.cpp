@@ -305,8 +305,8 @@ WEFT_TEST(dns_test, many_at_once)
         [&]
         {
             const weft::runtime_stats now = weft::stats();
-            return server.asked >= 2 * n && now.goroutines_waiting >= n &&
-                   now.goroutines_without_p == 0;  // IPv4 and IPv6
+            // For an IPv4 and an IPv6 address each.
+            return server.asked >= 2 * n && now.goroutines_waiting >= n && now.goroutines_without_p == 0;
         }));
     EXPECT_EQ(error_of("last.test."), lookup_errc::not_found);
     all.wait();
