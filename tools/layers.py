@@ -4,7 +4,7 @@
   layers      a file in src/X includes only its own folder, lower layers and the public headers; layers 3 and above know
               of the scheduler only the waist, rt/rt.hpp
   public      public headers include public headers only
-  tls         thread_local stands in src/rt/tls.cpp and its header alone, and in what counts a thread's locks
+  tls         thread_local stands in src/rt/core/thread_local.cpp and its header alone, and in what counts a thread's locks
   atomics     std::atomic stands in base, sys and the shim include/weft/detail/atomic.hpp alone
   system      system calls and their headers stand in base and sys alone, and in the edges
 
@@ -28,7 +28,7 @@ WAIST = "rt/rt.hpp"
 PAST_THE_WAIST = {}
 
 # src/debug/locks.cpp counts what a thread does, in functions that never park.
-TLS_FILES = ("src/rt/tls.cpp", "src/rt/tls.hpp", "src/debug/locks.cpp")
+TLS_FILES = ("src/rt/core/thread_local.cpp", "src/rt/core/thread_local.hpp", "src/debug/locks.cpp")
 ATOMIC_SHIM = "include/weft/detail/atomic.hpp"
 SYSTEM_FOLDERS = ("base", "sys")
 

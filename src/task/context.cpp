@@ -421,7 +421,7 @@ void cancel_context::cancel(std::exception_ptr cause) noexcept
 
 namespace {
 
-/// The steps are at the head of rt/cancel.hpp.
+/// The steps are at the head of rt/wait/cancel.hpp.
 struct sleeper : rt::deadline_wait, rt::cancel_hook {
     enum : std::uint32_t { open, parked, by_deadline, by_cancel };
     base::atomic<std::uint32_t> word{open};

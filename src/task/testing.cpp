@@ -1,4 +1,4 @@
-// weft/testing.hpp: seeds and exceptions; what a bubble is stands in rt/bubble.hpp.
+// weft/testing.hpp: seeds and exceptions; what a bubble is stands in rt/services/bubble/bubble.hpp.
 #include "weft/testing.hpp"
 
 #include <cerrno>

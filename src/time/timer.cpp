@@ -1,8 +1,8 @@
 // timer, ticker, after, after_func: docs/design/timers.md.
 //
-// Each arming makes a goroutine that has not started (rt/unstarted.hpp); when the timer expires, that one starts and
-// delivers: it sends to the channel, or calls the function. A goroutine that comes too late finds another generation
-// and goes away.
+// Each arming makes a goroutine that has not started (rt/sched/deferred_goroutine.hpp); when the timer expires, that
+// one starts and delivers: it sends to the channel, or calls the function. A goroutine that comes too late finds
+// another generation and goes away.
 //
 // Two locks. `control` serialises stop() and reset() and may be held over a park; the delivering goroutine does not
 // take it. `lock` guards the fields below it, is taken inside a section, and nothing that begins a section is done

@@ -1,5 +1,5 @@
-// The biased lock (src/rt/biased_lock.hpp): mutual exclusion between the M that it is biased to and everybody else, and
-// open at the end.
+// The biased lock (src/rt/core/biased_lock.hpp): mutual exclusion between the M that it is biased to and everybody
+// else, and open at the end.
 //
 // The shipped class (waist.hpp has renamed it) over the modelled lock word. It counts sections before it becomes
 // biased; the program's constructor takes it through them.

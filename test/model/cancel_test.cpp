@@ -1,5 +1,5 @@
-// Cancellation (src/rt/cancel.hpp): each hook fires or is removed, and is not touched afterwards; a waiter that can be
-// canceled is readied once, whoever takes it, and misses no cancellation.
+// Cancellation (src/rt/wait/cancel.hpp): each hook fires or is removed, and is not touched afterwards; a waiter that
+// can be canceled is readied once, whoever takes it, and misses no cancellation.
 //
 // The list is the shipped code. The waiter follows the steps at the head of that file.
 #include "model/waist.hpp"
@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "rt/cancel.hpp"
+#include "rt/wait/cancel.hpp"
 
 namespace {
 

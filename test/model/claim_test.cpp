@@ -1,5 +1,5 @@
-// The claim (src/rt/claim.hpp; docs/design/claim.md): the owner's sections and a thief's never overlap, nobody waits
-// for ever, and an M that was stopped stays stopped.
+// The claim (src/rt/core/claim.hpp; docs/design/claim.md): the owner's sections and a thief's never overlap, nobody
+// waits for ever, and an M that was stopped stays stopped.
 //
 // claim is the shipped class; around it the owner's and the thief's side of sched.cpp (enter_slow) and find.cpp
 // (steal_from), with little patience.
@@ -10,7 +10,7 @@
 #include <array>
 #include <string>
 
-#include "rt/claim.hpp"
+#include "rt/core/claim.hpp"
 #include "sys/barrier.hpp"
 
 namespace {

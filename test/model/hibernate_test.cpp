@@ -1,6 +1,7 @@
-// Hibernation (src/rt/hibernate.cpp, begin_run() and the parks of src/rt/sched.cpp; docs/design/hibernation.md):
-// a stack is taken away while its goroutine is woken, runs, parks again and is woken a second time, while others touch
-// it, and while somebody else hibernates too. Nobody runs on a stack that is away or on its way, and no write is lost.
+// Hibernation (src/rt/services/hibernate/hibernate.cpp, begin_run() and the parks of src/rt/sched/sched.cpp;
+// docs/design/hibernation.md): a stack is taken away while its goroutine is woken, runs, parks again and is woken a
+// second time, while others touch it, and while somebody else hibernates too. Nobody runs on a stack that is away or on
+// its way, and no write is lost.
 //
 // The bits in g::why are the shipped cold.hpp, an M's section the shipped claim.hpp. Around them hibernate(), thaw(),
 // restore_at(), leave_for_next(), finish_outside() and begin_run() in the same steps, with one stack of one page. Left
@@ -12,8 +13,8 @@
 #include <array>
 #include <cstdint>
 
-#include "rt/claim.hpp"
-#include "rt/cold.hpp"
+#include "rt/core/claim.hpp"
+#include "rt/core/cold.hpp"
 #include "sys/barrier.hpp"
 
 namespace {

@@ -1,5 +1,5 @@
-// The idle protocol (src/rt/idle.hpp, find.cpp, wake.cpp, sysmon.cpp; docs/design/idle.md): work is never left in a
-// queue while a P is idle and nobody looks for work.
+// The idle protocol (src/rt/core/idle.hpp, find.cpp, wake.cpp, sysmon.cpp; docs/design/idle.md): work is never left in
+// a queue while a P is idle and nobody looks for work.
 //
 // idle_word is the shipped one. The scheduler around it is transcribed, with the names and the order of steps of those
 // files; left out: timers (timekeeper_test.cpp), the claim of a victim (claim_test.cpp), runnext, and changes of
@@ -11,7 +11,7 @@
 #include <array>
 #include <cstdint>
 
-#include "rt/idle.hpp"
+#include "rt/core/idle.hpp"
 #include "sys/barrier.hpp"
 
 namespace {

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <new>
 
-#include "rt/sema.hpp"
+#include "rt/wait/sema.hpp"
 #include "sync/mutex.cpp"
 
 namespace {

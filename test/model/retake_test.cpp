@@ -1,6 +1,6 @@
-// Taking a P away (src/rt/retake.cpp; docs/design/retake.md): against entry, exit, a thief, a second take-back, an M
-// that comes back and takes the P again, one that gives it away, and process exit. A P's queues are never touched by
-// two, no P is lost or had twice, and an M that was stopped never enters.
+// Taking a P away (src/rt/sched/retake.cpp; docs/design/retake.md): against entry, exit, a thief, a second take-back,
+// an M that comes back and takes the P again, one that gives it away, and process exit. A P's queues are never touched
+// by two, no P is lost or had twice, and an M that was stopped never enters.
 //
 // claim is the shipped class; around it retake(), own_p(), take_any_p() and stop_at_exit() in the same steps.
 #include "model/explore.hpp"
@@ -9,7 +9,7 @@
 
 #include <array>
 
-#include "rt/claim.hpp"
+#include "rt/core/claim.hpp"
 #include "sys/barrier.hpp"
 
 namespace {

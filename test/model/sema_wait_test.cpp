@@ -1,5 +1,5 @@
-// A wait with a deadline and a cancellation (src/rt/wait_word.hpp, sema_wait.cpp; docs/design/sync.md): it ends once,
-// by one of its wakers, is readied at most once and only when it has parked, and leaves its queue.
+// A wait with a deadline and a cancellation (src/rt/wait/wait_word.hpp, sema_wait.cpp; docs/design/sync.md): it ends
+// once, by one of its wakers, is readied at most once and only when it has parked, and leaves its queue.
 //
 // All of it is the shipped code, over the modelled waist; the owner of the queue is a pot of tokens under the bucket's
 // lock.

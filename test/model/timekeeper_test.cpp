@@ -1,6 +1,6 @@
-// The timekeeper (src/rt/find.cpp sleep_until_given(), leave_for_good(), wake.cpp wake_timekeeper(), list_idle_m(),
-// appoint_timekeeper(), review_idle_ms(); docs/design/idle.md, "Timers"): the M that sleeps until the earliest deadline
-// never sleeps past one that was armed meanwhile, and there always is one.
+// The timekeeper (src/rt/sched/find.cpp sleep_until_given(), leave_for_good(), wake.cpp wake_timekeeper(),
+// list_idle_m(), appoint_timekeeper(), review_idle_ms(); docs/design/idle.md, "Timers"): the M that sleeps until the
+// earliest deadline never sleeps past one that was armed meanwhile, and there always is one.
 //
 // Transcribed, with the names and the order of steps of those files. What counts is how the keeper sleeps at the end: a
 // sleep without a deadline, or past the earliest, would last for ever.

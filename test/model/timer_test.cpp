@@ -1,6 +1,6 @@
-// Timers that deliver (src/rt/timer.hpp, src/time/timer.cpp; docs/design/timers.md): stop and reset against Ms that
-// fire the heap, its owner and thieves. Nothing of before a stop or a reset is received after it, nothing is lost or
-// delivered twice, and no goroutine that was held for an expiry is started twice or forgotten.
+// Timers that deliver (src/rt/core/timer.hpp, src/time/timer.cpp; docs/design/timers.md): stop and reset against Ms
+// that fire the heap, its owner and thieves. Nothing of before a stop or a reset is received after it, nothing is lost
+// or delivered twice, and no goroutine that was held for an expiry is started twice or forgotten.
 //
 // The heap is the shipped code; the steps of weft::detail::timed are transcribed, with their names.
 #include "model/waist.hpp"
@@ -31,7 +31,7 @@ inline void model_free(void*) noexcept {}
 #define pause model_pause
 #define aligned_alloc model_aligned_alloc
 #define free model_free
-#include "rt/timer.cpp"
+#include "rt/core/timer.cpp"
 #undef pause
 #undef aligned_alloc
 #undef free

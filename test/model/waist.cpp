@@ -1,8 +1,8 @@
 #include "model/waist.hpp"
 
-#include "rt/cancel.cpp"
-#include "rt/sema.cpp"
-#include "rt/sema_wait.cpp"
+#include "rt/wait/cancel.cpp"
+#include "rt/wait/sema.cpp"
+#include "rt/wait/sema_wait.cpp"
 #include "weft/time.hpp"
 
 namespace weft::model {

@@ -53,13 +53,13 @@ inline void spin() noexcept
 
 }  // namespace weft::base
 
-#include "rt/claim.hpp"
+#include "rt/core/claim.hpp"
 
 // The biased lock as one that works; it has a test of its own (biased_lock_test.cpp), in which its spinning is not
 // followed round by round.
 #define biased_lock shipped_biased_lock
 #define pause spin
-#include "rt/biased_lock.hpp"
+#include "rt/core/biased_lock.hpp"
 #undef pause
 #undef biased_lock
 

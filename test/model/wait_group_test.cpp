@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <new>
 
-#include "rt/sema.hpp"
+#include "rt/wait/sema.hpp"
 #include "sync/countdown.cpp"
 #include "weft/wait_group.hpp"
 

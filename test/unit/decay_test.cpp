@@ -1,5 +1,5 @@
-// Free stacks give their memory back (src/rt/decay.cpp), and what is said of memory is true.
-#include "rt/decay.hpp"
+// Free stacks give their memory back (src/rt/services/scavenger.cpp), and what is said of memory is true.
+#include "rt/services/scavenger.hpp"
 
 #include <malloc.h>
 #include <sys/mman.h>

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "../../support/scale.hpp"
-#include "rt/stack.hpp"
+#include "rt/stack/stack.hpp"
 #include "sys/sanitizer.hpp"
 
 namespace {

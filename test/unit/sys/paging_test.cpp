@@ -222,7 +222,8 @@ struct contended_page {
             ::sched_yield();
     }
     void release() { lock.clear(std::memory_order_release); }
-    /// As src/rt/hibernate.cpp does, with a marker in its place or without access to it. False: it is away already.
+    /// As src/rt/services/hibernate/hibernate.cpp does, with a marker in its place or without access to it. False: it
+    /// is away already.
     bool take_away()
     {
         acquire();
