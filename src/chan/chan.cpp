@@ -204,17 +204,17 @@ WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
     }
 }
 
-/// Which of them are on the stack of who waits depends on how the channel was locked: nothing for reports.
-template <direction Way>
-bool hide_all() noexcept
-{
-    bool done = true;
-    for (auto* const f : {&run_locked<Way>, &run_outside<Way>, &run_inside<Way>})
-        done = rt::hide_from_reports(reinterpret_cast<const void*>(f)) && done;
-    return rt::hide_from_reports(reinterpret_cast<const void*>(&run_any<Way>)) &&
-           rt::hide_from_reports(reinterpret_cast<const void*>(&wait_inside<Way>)) && done;
-}
-[[maybe_unused]] const bool hidden = hide_all<direction::send>() && hide_all<direction::recv>();
+// Which of them are on the stack of a waiter depends on how the channel was locked: nothing for reports.
+WEFT_HIDDEN_FRAME(run_locked<direction::send>);
+WEFT_HIDDEN_FRAME(run_outside<direction::send>);
+WEFT_HIDDEN_FRAME(run_inside<direction::send>);
+WEFT_HIDDEN_FRAME(run_any<direction::send>);
+WEFT_HIDDEN_FRAME(wait_inside<direction::send>);
+WEFT_HIDDEN_FRAME(run_locked<direction::recv>);
+WEFT_HIDDEN_FRAME(run_outside<direction::recv>);
+WEFT_HIDDEN_FRAME(run_inside<direction::recv>);
+WEFT_HIDDEN_FRAME(run_any<direction::recv>);
+WEFT_HIDDEN_FRAME(wait_inside<direction::recv>);
 
 template <direction Way>
 WEFT_NOINLINE outcome run_once(core& c, void* slot) noexcept

@@ -135,7 +135,7 @@ bool fd::close() noexcept
         return false;
     if (path_ != nullptr)
         sys::remove_file(path_->c_str());
-    desc_->evict();
+    rt::evict_waiters(*desc_);
     send_away(read_side);
     send_away(write_side);
     if (word_.end_use()) {
@@ -215,7 +215,7 @@ ssize_t fd::write_once(int number, std::span<const std::byte> from) const noexce
 ssize_t fd::judge(poll_side s, ssize_t n) noexcept
 {
     if (n == -EAGAIN)
-        return -desc_->wait(s);
+        return -rt::poll_wait(*desc_, s);
     return n == -EINTR || n == -EFAULT ? 0 : n;
 }
 
@@ -290,7 +290,7 @@ void fd::set_deadline(poll_side s, std::int64_t when) noexcept
 {
     if (!word_.use())
         return;
-    desc_->set_deadline(s, when);
+    rt::set_poll_deadline(*desc_, s, when);
     if (word_.end_use())
         release();
 }

@@ -98,13 +98,16 @@ public:
             return fd_.until_done(side_, attempt);
         }
         /// Parks until something may have happened: 0 or an errno.
-        [[nodiscard]] int wait() const noexcept { return fd_.desc_->wait(side_); }
+        [[nodiscard]] int wait() const noexcept { return rt::poll_wait(*fd_.desc_, side_); }
         /// The same, for `time` ns at most: 0 too when they are over.
-        [[nodiscard]] int wait_for(std::int64_t time) const noexcept { return fd_.desc_->wait_for(side_, time); }
+        [[nodiscard]] int wait_for(std::int64_t time) const noexcept
+        {
+            return rt::poll_wait_for(*fd_.desc_, side_, time);
+        }
         /// Forgets what has happened: the caller is about to look.
         void look() const noexcept { fd_.desc_->look(side_); }
         /// Sleeps for `time` ns, unless the deadline passes or close() comes first: 0 or that errno.
-        [[nodiscard]] int pause(std::int64_t time) const noexcept { return fd_.desc_->pause(side_, time); }
+        [[nodiscard]] int pause(std::int64_t time) const noexcept { return rt::poll_pause(*fd_.desc_, side_, time); }
 
     private:
         fd& fd_;
@@ -120,7 +123,7 @@ public:
         ssize_t n = 0;
         // Where the last read has taken all, and nothing has come since: that saves asking the kernel to be told so.
         if (std::exchange(drained_, false) && !desc_->may_have_more(poll_side::read)) [[likely]]
-            n = -desc_->wait(poll_side::read);
+            n = -rt::poll_wait(*desc_, poll_side::read);
         if (n == 0) [[likely]] {
             desc_->look(poll_side::read);
             n = try_read(number_, to);
@@ -161,7 +164,7 @@ private:
         if (!word_.try_begin(static_cast<unsigned>(s))) [[unlikely]]
             if (const int error = begin_slow(s); error != 0)
                 return error;
-        return desc_->expired(s) ? ETIMEDOUT : 0;
+        return rt::poll_deadline_passed(*desc_, s) ? ETIMEDOUT : 0;
     }
     WEFT_ALWAYS_INLINE void end(poll_side s) noexcept
     {
@@ -177,7 +180,7 @@ private:
             const ssize_t n = attempt(number_);
             if (n != -EAGAIN)
                 return n;
-            if (const int error = desc_->wait(s); error != 0)
+            if (const int error = rt::poll_wait(*desc_, s); error != 0)
                 return -error;
         }
     }

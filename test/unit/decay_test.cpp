@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "fixture.hpp"
+#include "rt/stack/scavenging.hpp"
 #include "sys/memory.hpp"
 
 namespace {

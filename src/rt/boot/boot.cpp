@@ -1,8 +1,5 @@
-// Start and stop of the runtime.
-//
-// It starts at the first run() or go(). It stops when the process exits: a handler of atexit() takes every M out of
-// the game (claim::stop_for_good), so that static destructors run with no goroutine beside them. The handler is
-// registered again at the end of each run(), so that it comes before the destructors of what main's goroutine has made.
+#include "rt/boot/boot.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -13,11 +10,23 @@
 #include <system_error>
 
 #include "base/check.hpp"
+#include "rt/core/current.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/m.hpp"
+#include "rt/core/p.hpp"
+#include "rt/core/timer.hpp"
 #include "rt/report/debug_options.hpp"
+#include "rt/report/panic.hpp"
 #include "rt/report/stack_depth.hpp"
 #include "rt/report/watch.hpp"
-#include "rt/rt.hpp"
-#include "rt/sched/sched.hpp"
+#include "rt/sched/facts.hpp"
+#include "rt/sched/procs.hpp"
+#include "rt/sched/run_queues.hpp"
+#include "rt/sched/scheduler.hpp"
+#include "rt/sched/section.hpp"
+#include "rt/sched/sysmon.hpp"
+#include "rt/sched/wake.hpp"
+#include "rt/sched/yield.hpp"
 #include "rt/services/hibernate/hibernate.hpp"
 #include "rt/services/hibernate/hibernator.hpp"
 #include "rt/services/scavenger.hpp"

@@ -1,11 +1,21 @@
 // Everybody asleep inside run(), and nothing left to wake anybody: found, reported, and the process ended.
 // docs/design/deadlock.md has the reasoning; steps named as there.
+#include "rt/boot/deadlock.hpp"
+
 #include "base/check.hpp"
 #include "base/printer.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/p.hpp"
+#include "rt/core/timer.hpp"
+#include "rt/core/wait_reason.hpp"
 #include "rt/report/dump.hpp"
 #include "rt/report/watch.hpp"
-#include "rt/rt.hpp"
-#include "rt/sched/sched.hpp"
+#include "rt/sched/hooks.hpp"
+#include "rt/sched/scheduler.hpp"
+#include "rt/sched/sleep.hpp"
+#include "rt/sched/sysmon.hpp"
+#include "rt/sched/timekeeper.hpp"
+#include "rt/sched/wake.hpp"
 #include "rt/services/hibernate/hibernator.hpp"
 #include "rt/services/scavenger.hpp"
 #include "sys/barrier.hpp"
@@ -90,12 +100,6 @@ void report_one(g& item, void* argument) noexcept
 }
 
 }  // namespace
-
-bool must_watch() noexcept
-{
-    return sched.runs.load(base::memory_order_relaxed) != 0 &&
-           sched.idle.read().idle == sched.procs.load(base::memory_order_relaxed);
-}
 
 outlook look_for_deadlock() noexcept
 {

@@ -188,4 +188,10 @@ std::uint64_t g_bytes() noexcept
     return pool.bytes.read();
 }
 
+void drop_extra(g* item) noexcept
+{
+    delete item->extra;
+    item->extra = nullptr;
+}
+
 }  // namespace weft::rt

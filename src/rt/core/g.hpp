@@ -145,6 +145,9 @@ private:
     g* fresh_ = nullptr;
 };
 
+/// Frees what few goroutines have: the name, the locals.
+void drop_extra(g* item) noexcept;
+
 /// A G for a caller without a P. Null when no memory is to be had.
 [[nodiscard]] g* take_global_g() noexcept;
 void give_global_g(g* item) noexcept;

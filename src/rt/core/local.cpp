@@ -4,7 +4,8 @@
 #include <utility>
 
 #include "base/check.hpp"
-#include "rt/rt.hpp"
+#include "rt/core/current.hpp"
+#include "rt/core/m.hpp"
 #include "sys/lock.hpp"
 
 namespace weft::rt {

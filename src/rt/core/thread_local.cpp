@@ -3,9 +3,9 @@
 // old thread's copy.
 #include "rt/core/thread_local.hpp"
 
+#include "rt/core/g.hpp"
 #include "rt/core/local.hpp"
 #include "rt/core/m.hpp"
-#include "rt/sched/sched.hpp"
 #include "sys/thread.hpp"
 
 namespace weft::rt {

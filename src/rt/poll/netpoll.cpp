@@ -3,17 +3,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <new>
 #include <span>
-#include <system_error>
 
 #include "base/check.hpp"
-#include "rt/rt.hpp"
-#include "rt/sched/sched.hpp"
 #include "sys/clock.hpp"
-#include "sys/poll.hpp"
 
 namespace weft::rt {
 
@@ -43,19 +38,6 @@ sys::lock_word init_lock;
 base::atomic<int> poller{-1};   ///< set under init_lock, once
 base::atomic<int> breaker{-1};  ///< set under init_lock, before `poller`
 
-/// A plain thread relies on the runtime to poll for it.
-int start_runtime() noexcept
-{
-    try {
-        ensure_started(options{});
-        return 0;
-    } catch (const std::system_error& e) {
-        return e.code().value();
-    } catch (...) {
-        return ENOMEM;
-    }
-}
-
 }  // namespace
 
 constinit base::atomic<std::uint32_t> netpoll::watched_{0};
@@ -71,11 +53,6 @@ void poll_desc::forget(poll_side s) noexcept
     (void)side(s).word.compare_exchange_strong(seen, nil_word, base::memory_order_seq_cst, base::memory_order_relaxed);
 }
 
-bool poll_desc::has_passed(std::int64_t when) noexcept
-{
-    return when <= now();
-}
-
 g* poll_desc::take(poll_side s) noexcept
 {
     base::atomic<std::uintptr_t>& word = side(s).word;
@@ -86,98 +63,16 @@ g* poll_desc::take(poll_side s) noexcept
     return nullptr;
 }
 
-void poll_desc::wake(poll_side s) noexcept
+bool poll_desc::take_back(g* waiter, poll_side s) noexcept
 {
-    if (g* const waiter = take(s))
-        ready(waiter);
+    auto self = reinterpret_cast<std::uintptr_t>(waiter);
+    return side(s).word.compare_exchange_strong(self, nil_word, base::memory_order_seq_cst, base::memory_order_relaxed);
 }
 
-void poll_desc::set_deadline(poll_side s, std::int64_t when) noexcept
+poll_desc::answer poll_desc::ask(poll_side s) noexcept
 {
-    side(s).deadline.store(when, base::memory_order_seq_cst);  // D1; pairs with W3
-    wake(s);                                                   // D2
-}
-
-void poll_desc::evict() noexcept
-{
-    evicted_.store(true, base::memory_order_seq_cst);  // C1; pairs with W3
-    wake(poll_side::read);                             // C2
-    wake(poll_side::write);
-}
-
-WEFT_ALWAYS_INLINE bool poll_desc::publish(poll_desc& desc, g* who, poll_side s, std::int64_t until) noexcept
-{
-    direction& d = desc.side(s);
-    std::uintptr_t seen = nil_word;
-    const auto self = reinterpret_cast<std::uintptr_t>(who);
-    if (!d.word.compare_exchange_strong(seen, self, base::memory_order_seq_cst, base::memory_order_relaxed))  // W2
-        return false;
-    // From here on `who` may run already, and its frame be gone.
-    if (desc.evicted_.load(base::memory_order_seq_cst) || d.deadline.load(base::memory_order_seq_cst) != until) {  // W3
-        seen = self;
-        if (d.word.compare_exchange_strong(seen, nil_word, base::memory_order_seq_cst, base::memory_order_relaxed))
-            return false;
-    }
-    return true;
-}
-
-/// A commit_fn for a wait without a deadline.
-template <poll_side S>
-WEFT_HOT bool poll_desc::publish_forever(g* who, void* desc) noexcept
-{
-    return publish(*static_cast<poll_desc*>(desc), who, S, never);
-}
-
-WEFT_ALWAYS_INLINE commit_fn poll_desc::forever(poll_side s) noexcept
-{
-    return s == poll_side::read ? &publish_forever<poll_side::read> : &publish_forever<poll_side::write>;
-}
-
-struct poll_desc::timed_parking : deadline_wait {
-    poll_desc* desc = nullptr;
-    poll_side s = poll_side::read;
-    std::int64_t deadline = never;  ///< of the side; the alarm may be set to less
-
-    static bool publish_it(deadline_wait& self) noexcept
-    {
-        const auto& w = static_cast<const timed_parking&>(self);
-        return poll_desc::publish(*w.desc, w.waiter, w.s, w.deadline);
-    }
-    static g* expire_it(timer& alarm) noexcept
-    {
-        auto& w = static_cast<timed_parking&>(deadline_wait::of_alarm(alarm));
-        std::uintptr_t self = reinterpret_cast<std::uintptr_t>(w.waiter);
-        if (!w.desc->side(w.s).word.compare_exchange_strong(self, nil_word, base::memory_order_seq_cst,
-                                                            base::memory_order_relaxed))
-            return nullptr;
-        w.timed_out = true;
-        return w.waiter;
-    }
-};
-
-int poll_desc::settled(poll_side s, std::int64_t until) noexcept
-{
-    if (evicted())
-        return ECANCELED;
-    if (side(s).word.load(base::memory_order_acquire) == ready_word) {
-        forget(s);
-        return 0;
-    }
-    return until != never && has_passed(until) ? ETIMEDOUT : -1;
-}
-
-// W4. The word may be nil though something has happened: the caller is to look, whatever has woken it.
-int poll_desc::how_ended(poll_side s) const noexcept
-{
-    return evicted() ? ECANCELED : expired(s) ? ETIMEDOUT : 0;
-}
-
-int poll_desc::ask(poll_side s) noexcept
-{
-    if (asked(s))
-        return 0;
     if (const int error = netpoll::init(); error != 0)
-        return error;
+        return {error, false};
     lock_.lock();
     const std::uint8_t before = asked_.load(base::memory_order_relaxed);
     const auto wanted = static_cast<std::uint8_t>(before | event_of(s));
@@ -187,80 +82,8 @@ int poll_desc::ask(poll_side s) noexcept
     if (error == 0)
         asked_.store(wanted, base::memory_order_relaxed);
     lock_.unlock();
-    if (error == 0 && before == 0 && netpoll::watched_.fetch_add(1, base::memory_order_seq_cst) == 0)
-        poke_timekeeper();
-    return -error;
-}
-
-// Not inlined, for this_m_inline(): not by link-time optimisation either.
-WEFT_HOT WEFT_NOINLINE int poll_desc::wait(poll_side s) noexcept
-{
-    m* const self = this_m_inline();
-    const direction& d = side(s);
-    const auto word = d.word.load(base::memory_order_acquire);
-    if (self == nullptr || word != nil_word || d.deadline.load(base::memory_order_seq_cst) != never || evicted() ||
-        !asked(s)) [[unlikely]]
-        return wait_until(s, never);
-    park(self->current, forever(s), this, wait_reason::io);
-    return how_ended(s);
-}
-
-int poll_desc::wait_for(poll_side s, std::int64_t time) noexcept
-{
-    return wait_until(s, now() + time);
-}
-
-int poll_desc::wait_until(poll_side s, std::int64_t end) noexcept
-{
-    g* me = nullptr;
-    try {
-        me = current();
-    } catch (...) {
-        return ENOMEM;
-    }
-    const std::int64_t until = side(s).deadline.load(base::memory_order_seq_cst);
-    if (const int how = settled(s, until); how >= 0)  // W1
-        return how;
-    if (const int error = ask(s); error != 0)
-        return error;
-    park_until(me, s, until, std::min(until, end));
-    return how_ended(s);
-}
-
-int poll_desc::pause(poll_side s, std::int64_t time) noexcept
-{
-    g* me = nullptr;
-    try {
-        me = current();
-    } catch (...) {
-        return ENOMEM;
-    }
-    for (const std::int64_t end = now() + time;;) {
-        const std::int64_t until = side(s).deadline.load(base::memory_order_seq_cst);
-        const int how = settled(s, until);
-        if (how > 0)
-            return how;
-        if (now() >= end)
-            return 0;
-        park_until(me, s, until, std::min(until, end));
-    }
-}
-
-void poll_desc::park_until(g* me, poll_side s, std::int64_t deadline, std::int64_t end) noexcept
-{
-    if (end == never) {
-        park(me, forever(s), this, wait_reason::io);
-        return;
-    }
-    timed_parking w;
-    w.waiter = me;
-    w.desc = this;
-    w.s = s;
-    w.deadline = deadline;
-    w.alarm.when = end;
-    w.alarm.expire = &timed_parking::expire_it;
-    w.publish = &timed_parking::publish_it;
-    (void)rt::park_until(w, wait_reason::io);
+    const bool first = error == 0 && before == 0 && netpoll::watched_.fetch_add(1, base::memory_order_seq_cst) == 0;
+    return {-error, first};
 }
 
 // --- netpoll
@@ -269,9 +92,6 @@ int netpoll::init() noexcept
 {
     if (poller.load(base::memory_order_acquire) >= 0)
         return 0;
-    if (!on_goroutine())
-        if (const int error = start_runtime(); error != 0)
-            return error;
     int error = 0;
     init_lock.lock();
     if (poller.load(base::memory_order_relaxed) < 0) {
@@ -290,6 +110,11 @@ int netpoll::init() noexcept
     }
     init_lock.unlock();
     return error;
+}
+
+bool netpoll::is_open() noexcept
+{
+    return poller.load(base::memory_order_acquire) >= 0;
 }
 
 poll_desc* netpoll::open(int fd) noexcept

@@ -1,22 +1,25 @@
-// netpoll: goroutines wait for descriptors. docs/design/netpoll.md has the protocol; steps named as there.
+// netpoll: descriptors that goroutines wait for. docs/design/netpoll.md has the protocol; steps named as there.
 //
-// A poll_desc stands for an open descriptor. Each direction has a word, which says what is known and who waits:
+// Each direction has a word, which says what is known and who waits:
 //
 // | word  | meaning                                       | who leaves it                                          |
 // |-------|-----------------------------------------------|--------------------------------------------------------|
-// | nil   | nothing is known, nobody waits                | poller: to ready; waiter: to itself, in its commit     |
-// | ready | something has happened since the last look    | who is about to look, or to wait: to nil               |
-// | a g   | parked, or a plain thread that sleeps         | who takes it, by one compare-exchange to nil, and owes |
+// | nil   | nothing is known, no waiter                   | poller: to ready; waiter: to itself, in its commit     |
+// | ready | something has happened since the last look    | the caller that is about to look, or to wait: to nil   |
+// | a g   | parked, or a plain thread that sleeps         | the taker, by one compare-exchange to nil, which owes  |
 // |       |                                               | it ready(): poller, its deadline, close(),             |
 // |       |                                               | set_deadline()                                         |
 //
-// A wait ends without saying why: who has been woken looks again. So one waiter of a direction is all that there may
+// A wait ends without saying why: the woken goroutine looks again. So one waiter of a direction is all that there may
 // be (io::fd sees to it), and a wake-up too many does no harm.
 //
 // Descs are pooled and never freed, so that a late event can always be looked at; a generation tells it apart.
-// The poller never calls the scheduler: poll() returns who is to run. Nothing is opened before the first wait.
+//
+// Nothing here calls the scheduler: what takes a waiter returns it, and poll() returns what is to run. Waiting is in
+// wait/poll_wait.hpp. Nothing is opened before the first wait.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/atomic.hpp"
@@ -48,35 +51,76 @@ public:
     {
         return hung_up_.load(base::memory_order_acquire) || side(s).word.load(base::memory_order_acquire) == ready_word;
     }
-    /// Parks the caller until it should look again, which proves nothing: 0. Else ETIMEDOUT (the deadline has passed),
-    /// ECANCELED (evict()), or an errno of the kernel's, which does not take the descriptor (EPERM: a regular file), or
-    /// has no memory. One caller a side at a time.
-    [[nodiscard]] int wait(poll_side s) noexcept;
-
-    /// wait() for `time` ns at most: 0 too when they are over.
-    [[nodiscard]] int wait_for(poll_side s, std::int64_t time) noexcept;
-    /// Parks the caller for `time` ns: 0; or until wait() would say ETIMEDOUT or ECANCELED.
-    [[nodiscard]] int pause(poll_side s, std::int64_t time) noexcept;
-
-    /// When waits of the side end with ETIMEDOUT, in ns of rt::now(). Who waits goes by it at once.
-    void set_deadline(poll_side s, std::int64_t when) noexcept;
     [[nodiscard]] std::int64_t deadline(poll_side s) const noexcept
     {
         return side(s).deadline.load(base::memory_order_relaxed);
     }
-    /// Whether the deadline has passed.
-    [[nodiscard]] bool expired(poll_side s) const noexcept
+    /// The woken goroutine will touch `object` first. Before the first wait.
+    void belongs_to(void* object) noexcept { link_.store(object, base::memory_order_relaxed); }
+    [[nodiscard]] bool evicted() const noexcept { return evicted_.load(base::memory_order_acquire); }
+
+    // --- for wait/poll_wait.cpp
+
+    /// Whether a wait may park at once: nothing has happened, the kernel has been asked, and there is no deadline.
+    [[nodiscard]] bool may_park(poll_side s) const noexcept
     {
-        const std::int64_t when = deadline(s);
-        return when != never && has_passed(when);
+        const direction& d = side(s);
+        return d.word.load(base::memory_order_acquire) == nil_word &&
+               d.deadline.load(base::memory_order_seq_cst) == never && !evicted() && asked(s);
+    }
+    /// Whether something has happened; forgets it.
+    [[nodiscard]] bool take_ready(poll_side s) noexcept
+    {
+        if (side(s).word.load(base::memory_order_acquire) != ready_word)
+            return false;
+        forget(s);
+        return true;
+    }
+    /// The deadline of a wait that begins.
+    [[nodiscard]] std::int64_t begin_wait(poll_side s) const noexcept
+    {
+        return side(s).deadline.load(base::memory_order_seq_cst);
+    }
+    /// Makes `waiter`, whose side has the deadline `until`, the one that waits. False: it is to look instead.
+    [[nodiscard]] WEFT_ALWAYS_INLINE bool publish(g* waiter, poll_side s, std::int64_t until) noexcept
+    {
+        direction& d = side(s);
+        std::uintptr_t seen = nil_word;
+        const auto self = reinterpret_cast<std::uintptr_t>(waiter);
+        if (!d.word.compare_exchange_strong(seen, self, base::memory_order_seq_cst, base::memory_order_relaxed))  // W2
+            return false;
+        // From here on `waiter` may run already, and its frame be gone.
+        if (evicted_.load(base::memory_order_seq_cst) || d.deadline.load(base::memory_order_seq_cst) != until) {  // W3
+            seen = self;
+            if (d.word.compare_exchange_strong(seen, nil_word, base::memory_order_seq_cst, base::memory_order_relaxed))
+                return false;
+        }
+        return true;
+    }
+    /// Takes the waiter of a side. Null: there is none. The caller owes it ready().
+    [[nodiscard]] g* take(poll_side s) noexcept;
+    /// Takes `waiter`. False: it does not wait any more.
+    [[nodiscard]] bool take_back(g* waiter, poll_side s) noexcept;
+    /// D1 of netpoll.md; take() is next.
+    void store_deadline(poll_side s, std::int64_t when) noexcept
+    {
+        side(s).deadline.store(when, base::memory_order_seq_cst);  // pairs with W3
+    }
+    /// C1 of netpoll.md: from now on no goroutine waits; take() of both sides is next.
+    void forbid_waits() noexcept { evicted_.store(true, base::memory_order_seq_cst); }  // pairs with W3
+
+    /// Whether the kernel tells of the side.
+    [[nodiscard]] bool asked(poll_side s) const noexcept
+    {
+        return (asked_.load(base::memory_order_relaxed) & event_of(s)) != 0;
     }
 
-    /// Who has been woken will touch `object` first. Before anybody waits.
-    void belongs_to(void* object) noexcept { link_.store(object, base::memory_order_relaxed); }
-
-    /// From now on nobody waits: who does is woken, and gets ECANCELED.
-    void evict() noexcept;
-    [[nodiscard]] bool evicted() const noexcept { return evicted_.load(base::memory_order_acquire); }
+    struct answer {
+        int error;   ///< an errno; 0: the kernel tells of the side from now on
+        bool first;  ///< and of no other descriptor until now
+    };
+    /// Has the kernel tell of the side.
+    [[nodiscard]] answer ask(poll_side s) noexcept;
 
 private:
     friend class netpoll;
@@ -89,36 +133,14 @@ private:
 
     direction& side(poll_side s) noexcept { return sides_[static_cast<std::size_t>(s)]; }
     [[nodiscard]] const direction& side(poll_side s) const noexcept { return sides_[static_cast<std::size_t>(s)]; }
-    [[nodiscard]] static bool has_passed(std::int64_t when) noexcept;
     void forget(poll_side s) noexcept;
-    /// Whether the caller need not park: 0, an errno, or -1: it must.
-    [[nodiscard]] int settled(poll_side s, std::int64_t until) noexcept;
-    [[nodiscard]] int how_ended(poll_side s) const noexcept;
     [[nodiscard]] static constexpr std::uint8_t event_of(poll_side s) noexcept
     {
         return s == poll_side::read ? sys::poll_event::readable : sys::poll_event::writable;
     }
-    /// Whether the kernel tells of the side.
-    [[nodiscard]] bool asked(poll_side s) const noexcept
-    {
-        return (asked_.load(base::memory_order_relaxed) & event_of(s)) != 0;
-    }
-    /// Has the kernel tell of it: 0 or an errno.
-    [[nodiscard]] int ask(poll_side s) noexcept;
-    [[nodiscard]] static bool publish(poll_desc& desc, g* who, poll_side s, std::int64_t until) noexcept;
-    template <poll_side S>
-    static bool publish_forever(g* who, void* desc) noexcept;
-    [[nodiscard]] static bool (*forever(poll_side s) noexcept)(g* who, void* desc) noexcept;
     [[nodiscard]] g* report(poll_side s) noexcept;
     /// Asks the caches for what report() and its waiter will touch.
     void expect_report() const noexcept;
-    [[nodiscard]] g* take(poll_side s) noexcept;
-    void wake(poll_side s) noexcept;
-
-    [[nodiscard]] int wait_until(poll_side s, std::int64_t end) noexcept;
-    void park_until(g* me, poll_side s, std::int64_t deadline, std::int64_t end) noexcept;
-
-    struct timed_parking;
 
     direction sides_[2];
     base::atomic<std::uint32_t> generation_{0};
@@ -131,17 +153,20 @@ private:
     base::atomic<void*> link_{nullptr};  ///< in the pool: the next one; in use: what it belongs_to()
 };
 
-/// The five functions: init() is called by the first wait, by itself.
+/// The poller.
 class netpoll {
 public:
-    /// A desc for `fd`, which the kernel hears of when somebody first waits. Null: no memory.
+    /// A desc for `fd`, which the kernel hears of when a goroutine first waits. Null: no memory.
     [[nodiscard]] static poll_desc* open(int fd) noexcept;
-    /// Before the descriptor is closed. Nobody waits on it, or will.
+    /// Before the descriptor is closed. No goroutine waits on it, or will.
     static void close(poll_desc& desc) noexcept;
-    /// Appends who is to be made runnable. Waits until `until` (ns; 0: not at all; never) for something to happen;
-    /// waiting is for the timekeeper alone (find.cpp). False: nothing has.
+    /// Opens the kernel's poller, once; by the first wait. Returns an errno.
+    [[nodiscard]] static int init() noexcept;
+    [[nodiscard]] static bool is_open() noexcept;
+    /// Appends what is to be made runnable. Waits until `until` (ns; 0: not at all; never) for something to happen;
+    /// waiting is for the timekeeper alone (sched/sleep.cpp). False: nothing has.
     static bool poll(std::int64_t until, g_list& out) noexcept;
-    /// poll(0) if nobody polls and the last one is `period` ns ago.
+    /// poll(0) if no other M polls and the last one is `period` ns ago.
     /// `few`: uses little of the stack.
     static void poll_after(std::int64_t now, std::int64_t period, bool few, g_list& out) noexcept
     {
@@ -149,7 +174,8 @@ public:
         if (at != 0 && now - at >= period)
             poll_again(at, now, few, out);
     }
-    /// Ends each poll() that waits, or is about to, until whoever is meant has called take_interrupt(): once for each.
+    /// Ends each poll() that waits, or is about to, until the one that is meant has called take_interrupt(): once for
+    /// each.
     static void interrupt() noexcept;
     static void take_interrupt() noexcept;
 
@@ -158,14 +184,13 @@ public:
 
 private:
     friend class poll_desc;
-    [[nodiscard]] static int init() noexcept;
     static void poll_again(std::int64_t last, std::int64_t now, bool few, g_list& out) noexcept;
     template <std::size_t Most>
     static int wait_and_deliver(std::int64_t until, g_list& out) noexcept;
     static void deliver(const sys::poll_report& r, g_list& out) noexcept;
 
     static constinit base::atomic<std::uint32_t> watched_;   ///< descs that the kernel knows
-    static constinit base::atomic<std::int64_t> polled_at_;  ///< ns; 0: somebody waits in poll()
+    static constinit base::atomic<std::int64_t> polled_at_;  ///< ns; 0: an M waits in poll()
 };
 
 }  // namespace weft::rt

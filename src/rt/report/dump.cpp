@@ -8,9 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "rt/core/current.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/m.hpp"
+#include "rt/core/wait_reason.hpp"
 #include "rt/report/stack_depth.hpp"
-#include "rt/rt.hpp"
-#include "rt/sched/sched.hpp"
+#include "rt/report/stack_walk.hpp"
+#include "rt/sched/facts.hpp"
+#include "rt/sched/m_thread.hpp"
 #include "rt/stack/stack.hpp"
 #include "sys/backtrace.hpp"
 #include "sys/barrier.hpp"

@@ -1,4 +1,5 @@
-// The reports of what ends the process: an exception that nobody catches, a stack overflow, a wild pointer.
+#include "rt/report/panic.hpp"
+
 #include <cxxabi.h>
 #include <unwind.h>
 
@@ -11,10 +12,13 @@
 #include "base/atomic.hpp"
 #include "base/check.hpp"
 #include "base/printer.hpp"
+#include "rt/core/current.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/m.hpp"
 #include "rt/report/dump.hpp"
 #include "rt/report/stack_walk.hpp"
-#include "rt/rt.hpp"
-#include "rt/sched/sched.hpp"
+#include "rt/sched/facts.hpp"
+#include "rt/sched/run_queues.hpp"
 #include "rt/services/hibernate/hibernate.hpp"
 #include "rt/stack/stack.hpp"
 #include "sys/backtrace.hpp"

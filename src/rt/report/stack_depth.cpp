@@ -9,9 +9,11 @@
 
 #include "base/check.hpp"
 #include "base/cpu.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/m.hpp"
+#include "rt/core/p.hpp"
 #include "rt/report/debug_options.hpp"
-#include "rt/rt.hpp"
-#include "rt/sched/sched.hpp"
+#include "rt/sched/scheduler.hpp"
 #include "rt/stack/stack.hpp"
 #include "sys/backtrace.hpp"
 #include "sys/lock.hpp"

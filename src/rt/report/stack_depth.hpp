@@ -5,6 +5,8 @@
 // Goroutines that have not ended are looked at from outside, to the page.
 #pragma once
 
+#include <cstddef>
+
 #include "base/printer.hpp"
 #include "rt/core/g.hpp"
 
@@ -19,5 +21,8 @@ void start_measuring_depth() noexcept;
 
 /// What has been measured so far, the fullest stacks first; nothing where nothing is measured. Throws std::bad_alloc.
 void print_depths(base::printer& out);
+
+/// As weft::stack_remaining().
+[[nodiscard]] std::size_t stack_remaining() noexcept;
 
 }  // namespace weft::rt

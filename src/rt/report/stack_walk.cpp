@@ -1,6 +1,6 @@
 #include "rt/report/stack_walk.hpp"
 
-#include "rt/sched/sched.hpp"
+#include "rt/sched/hidden_frames.hpp"
 #include "rt/services/hibernate/hibernate.hpp"
 #include "rt/stack/stack.hpp"
 
@@ -13,11 +13,11 @@ using noted_frames = std::array<sys::stack_frame, goroutine_stack::most + 8>;
 /// `frames` without the innermost ones that a parked goroutine has in any case, and without the outermost ones.
 void keep(std::span<const sys::stack_frame> frames, sys::walk_end end, goroutine_stack& out) noexcept
 {
-    while (!frames.empty() && is_inner_function(frames.front().function))
+    while (!frames.empty() && is_hidden_frame(frames.front().function))
         frames = frames.subspan(1);
     if (end == sys::walk_end::complete && !frames.empty())
         frames = frames.first(frames.size() - 1);  // the first frame of every stack
-    while (!frames.empty() && is_inner_function(frames.back().function))
+    while (!frames.empty() && is_hidden_frame(frames.back().function))
         frames = frames.first(frames.size() - 1);
     if (frames.size() > goroutine_stack::most) {
         frames = frames.first(goroutine_stack::most);

@@ -1,7 +1,10 @@
 // Counters, summed up over the Ps.
 #include <algorithm>
 
-#include "rt/sched/sched.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/idle.hpp"
+#include "rt/core/p.hpp"
+#include "rt/sched/scheduler.hpp"
 #include "rt/services/hibernate/hibernate.hpp"
 #include "rt/services/hibernate/pack.hpp"
 #include "rt/stack/stack.hpp"

@@ -10,9 +10,17 @@
 
 #include "base/check.hpp"
 #include "base/printer.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/idle.hpp"
+#include "rt/core/m.hpp"
+#include "rt/core/p.hpp"
+#include "rt/core/timer.hpp"
 #include "rt/report/debug_options.hpp"
 #include "rt/report/dump.hpp"
-#include "rt/sched/sched.hpp"
+#include "rt/report/stack_walk.hpp"
+#include "rt/sched/facts.hpp"
+#include "rt/sched/m_thread.hpp"
+#include "rt/sched/scheduler.hpp"
 #include "sys/backtrace.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
@@ -267,6 +275,7 @@ void start_watch(bool dump_on_sigquit) noexcept
             base::report(
                 "weft: WEFT_DEBUG=locks needs libweft_debug.so: link with weft::debug, or name it in LD_PRELOAD\n");
     }
+    sched.parks_are_observed = options.migrate || take_locks != nullptr;
     quit_handled = dump_on_sigquit || options.sigquit;
     if (!quit_handled && !options.waits && options.stall == 0 && options.schedtrace == 0)
         return;
@@ -287,11 +296,6 @@ void stop_watch_in_child() noexcept
 {
     if (quit_handled)
         sys::remove_quit_handler();
-}
-
-bool parks_are_watched() noexcept
-{
-    return debugging().migrate || take_locks != nullptr;
 }
 
 void look_at_park(m& self) noexcept

@@ -21,8 +21,6 @@ void start_watch(bool dump_on_sigquit) noexcept;
 /// In the child of a fork: SIGQUIT ends it again, since nobody is there who could print.
 void stop_watch_in_child() noexcept;
 
-/// Whether new Ms are to have m::watched.
-[[nodiscard]] bool parks_are_watched() noexcept;
 /// On g0 of a watched M, when it has just been switched to and nobody else can see the goroutine that has parked.
 void look_at_park(m& self) noexcept;
 /// On g0 of a watched M, which is about to run `next`: whether another M is to run it, since it has parked on this one.

@@ -1,11 +1,16 @@
-// Ps: made, owned, idle, retired.
+#include "rt/sched/procs.hpp"
+
 #include <new>
 #include <stdexcept>
 #include <string>
 
 #include "base/check.hpp"
-#include "rt/sched/sched.hpp"
-#include "rt/services/scavenger.hpp"
+#include "rt/sched/idle_ms.hpp"
+#include "rt/sched/run_queues.hpp"
+#include "rt/sched/scheduler.hpp"
+#include "rt/sched/sysmon.hpp"
+#include "rt/sched/wake.hpp"
+#include "rt/stack/scavenging.hpp"
 #include "sys/barrier.hpp"
 
 namespace weft::rt {
@@ -58,16 +63,6 @@ p* take_idle_p(bool to_spin) noexcept
         wake_sysmon();
     }
     return proc;
-}
-
-void take_all(p& proc, g_list& out) noexcept
-{
-    if (g* const next = proc.take_next())
-        out.push_back(next);
-    while (!proc.ready.empty())
-        out.push_back(proc.ready.pop_front());
-    while (!proc.fresh.empty())
-        out.push_back(proc.fresh.pop_front());
 }
 
 void retire_p(m& self) noexcept

@@ -1,9 +1,18 @@
-// retake: taking a P away from its M, and getting one again. docs/design/retake.md
+// Taking a P away from an M that makes no use of it, and how that M gets one again. docs/design/retake.md; steps named
+// as there.
+//
+// The goroutine that computes or blocks keeps its thread and loses only the P, and notices at its next call of ours.
+// It then takes an idle P; is there none
+//   - and it parks: it does that without (leave_without_p() in park.cpp);
+//   - and it yields, or blocking() ends: it goes to the end of the global queue;
+//   - and in all other calls, between which user code may count on staying on its thread: it queues as one that runs on
+//     its own M alone, and the M sleeps until it is handed a P.
 #pragma once
 
 #include <cstdint>
 
 #include "rt/core/m.hpp"
+#include "rt/core/p.hpp"
 
 namespace weft::rt {
 
@@ -23,7 +32,7 @@ void get_p(m& self) noexcept;
 /// For g0 of `self`, which is without a P and has no goroutine: sleeps until it has a P. False: the thread is to end.
 [[nodiscard]] bool rejoin(m& self) noexcept;
 
-/// blocking() has ended on an M without a P. Outside of a section.
-void come_back_from_blocking(m& self) noexcept;
+/// Precondition: its steal lock is held, and the owner in its section, or claimed.
+void take_owner_off(p& proc) noexcept;
 
 }  // namespace weft::rt

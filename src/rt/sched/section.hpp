@@ -56,4 +56,7 @@ WEFT_ALWAYS_INLINE void end_section(m* self) noexcept
         leave(*self);
 }
 
+/// Process exit has begun: this M runs no goroutine any more.
+[[noreturn]] void stop_here() noexcept;
+
 }  // namespace weft::rt

@@ -1,13 +1,20 @@
-// A goroutine's beginning and the reuse of its control block.
+#include "rt/sched/spawn.hpp"
+
 #include <new>
 #include <stdexcept>
 #include <string>
 
-#include "rt/report/stack_depth.hpp"
-#include "rt/rt.hpp"
+#include "rt/core/bubble_member.hpp"
+#include "rt/core/current.hpp"
+#include "rt/core/explore.hpp"
+#include "rt/core/thread_local.hpp"
+#include "rt/sched/finish.hpp"
+#include "rt/sched/hooks.hpp"
 #include "rt/sched/retake.hpp"
-#include "rt/sched/sched.hpp"
-#include "rt/services/bubble/bubble.hpp"
+#include "rt/sched/run_queues.hpp"
+#include "rt/sched/scheduler.hpp"
+#include "rt/sched/section.hpp"
+#include "rt/sched/wake.hpp"
 #include "rt/stack/stack.hpp"
 
 namespace weft::rt {
@@ -80,7 +87,7 @@ WEFT_NOINLINE void start_outside(g* item) noexcept
 /// goes on with that one, where a start costs a tenth.
 WEFT_NOINLINE g* new_outside(m* self)
 {
-    ensure_started(options{});
+    hooks.ensure_started(options{});
     if (self == nullptr || sched.idle.read().idle == 0 || !take_any_p(*self))
         return take_global_g();
     g* const item = self->proc->gs.take();
@@ -95,11 +102,11 @@ WEFT_NOINLINE void start_any(g* item, detail::task_body body, detail::storage_li
     if (sched.start_hooks.load(base::memory_order_relaxed) != 0) [[unlikely]] {
         check_not_exiting();
         if (bubble* const b = bubble_of_caller(); b != nullptr) {
-            start_in(*b, item->storage, body, life, attributes, started_at);
+            hooks.bubble_start(*b, item->storage, body, life, attributes, started_at);
             explore_point();
             return;
         }
-        body = measure_depth(*item, body);
+        body = hooks.measure_depth(*item, body);
     }
     prepare(*item, body, life, attributes, started_at);
     item->move_to(g_state::dead, g_state::runnable);
@@ -127,52 +134,10 @@ WEFT_NOINLINE void wake_and_leave(m& self) noexcept
 
 }  // namespace
 
-void unstarted::prepare(void* storage, detail::task_body body, const void* started_at)
+void prepare_goroutine(g& item, detail::task_body body, detail::storage_life life, const attr* attributes,
+                       const void* started_at)
 {
-    g* const item = g::of_storage(storage);
-    rt::prepare(*item, measure_depth(*item, body), detail::storage_life::of_run, nullptr, started_at);
-    if (bubble* const b = bubble_of_caller(); b != nullptr) [[unlikely]]
-        b->prepare(item);
-}
-
-void unstarted::drop(void* storage) noexcept
-{
-    const g& item = *g::of_storage(storage);
-    if ((item.flags & g::bubbled) != 0) [[unlikely]]
-        delete item.member;
-    detail::task_drop(storage);
-}
-
-g* unstarted::start() noexcept
-{
-    g* const item = g::of_storage(storage_);
-    storage_ = nullptr;
-    item->id = sched.ids.fetch_add(1, base::memory_order_relaxed);
-    sched.started_outside.fetch_add(1, base::memory_order_relaxed);
-    sched.parks_outside.fetch_add(1, base::memory_order_release);
-    item->move_to(g_state::dead, g_state::waiting, base::memory_order_release);  // pairs with hibernate(): has no stack
-    return item;
-}
-
-void start_in(bubble& in, void* storage, detail::task_body body, detail::storage_life life, const attr* attributes,
-              const void* started_at)
-{
-    g* const item = g::of_storage(storage);
-    prepare(*item, measure_depth(*item, body), life, attributes, started_at);
-    in.prepare(item);
-    in.add(item);
-    item->id = sched.ids.fetch_add(1, base::memory_order_relaxed);
-    sched.started_outside.fetch_add(1, base::memory_order_relaxed);
-    item->move_to(g_state::dead, g_state::runnable);
-    m* const self = begin_section();
-    in.start(self, item);
-    end_section(self);
-}
-
-void drop_extra(g* item) noexcept
-{
-    delete item->extra;
-    item->extra = nullptr;
+    prepare(item, body, life, attributes, started_at);
 }
 
 }  // namespace weft::rt

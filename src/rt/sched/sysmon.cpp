@@ -1,24 +1,15 @@
-// sysmon: a thread without a P that watches the Ps.
-//
-// What it does:
-//   - A goroutine that was readied into an empty runnext, or started with nothing else queued, wakes nobody: nearly
-//     always its maker parks within a microsecond, and waking an M costs more than that. When its maker does not park,
-//     and another P is idle, sysmon sees to it that it is stolen.
-//   - A P whose goroutine has made no scheduling decision for a slice, or is in blocking(), while others wait and no
-//     other P is idle, is taken away and handed to another M: docs/design/retake.md. It keeps a spare M ready for that.
-//   - Descriptors are polled when nobody else has done so for long.
-//   - The hibernator is woken when it sleeps for good and something has run.
-//
-// How long it sleeps between looks: 20 us for a millisecond or so after it was poked by a blocking() that keeps others
-// waiting; 50 us to 1 ms while some Ps are busy and some are idle; a quarter of a slice while all are busy, or a slice
-// when all have made many decisions between looks for some time: a look costs 30 us of the core on which it interrupts
-// somebody; for good while none is busy.
+#include "rt/sched/sysmon.hpp"
+
 #include <algorithm>
+#include <array>
 
 #include "rt/poll/netpoll.hpp"
+#include "rt/sched/expire.hpp"
+#include "rt/sched/hooks.hpp"
 #include "rt/sched/retake.hpp"
-#include "rt/sched/sched.hpp"
-#include "rt/services/hibernate/hibernator.hpp"
+#include "rt/sched/scheduler.hpp"
+#include "rt/sched/timekeeper.hpp"
+#include "rt/sched/wake.hpp"
 #include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
@@ -236,7 +227,7 @@ void* sysmon_main(void*) noexcept
         if (busy() == 0)
             sleep_while_idle(watching);
         look_after_io(sched.idle.read().idle != 0);
-        nudge_hibernator(sys::monotonic_now());
+        hooks.nudge_hibernator(sys::monotonic_now());
         if (sleep_for_a_while(watching.look()))
             watching.poked();
     }

@@ -11,15 +11,15 @@
 
 #include <array>
 
-#include "rt/sched/sched.hpp"
+#include "rt/core/p.hpp"
+#include "rt/sched/scheduler.hpp"
+#include "rt/stack/scavenging.hpp"
 #include "rt/stack/stack.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
 #include "sys/thread.hpp"
 
 namespace weft::rt {
-
-constinit base::atomic<std::uint32_t> decay_nap{nap_of_decay::awake};
 
 namespace {
 

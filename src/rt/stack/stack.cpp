@@ -5,10 +5,9 @@
 
 #include "base/atomic.hpp"
 #include "base/cpu.hpp"
-#include "rt/services/hibernate/hibernator.hpp"
-#include "rt/services/scavenger.hpp"
 #include "rt/stack/arena.hpp"
 #include "rt/stack/decaying_peak.hpp"
+#include "rt/stack/scavenging.hpp"
 #include "rt/stack/stack_slab.hpp"
 #include "sys/lock.hpp"
 #include "sys/memory.hpp"

@@ -1,6 +1,6 @@
 #include "rt/wait/cancel.hpp"
 
-#include "rt/rt.hpp"
+#include "rt/core/current.hpp"
 #include "sys/thread.hpp"
 
 namespace weft::rt {

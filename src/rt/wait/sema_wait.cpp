@@ -1,6 +1,13 @@
 #include "rt/wait/sema_wait.hpp"
 
-#include "rt/rt.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/timer.hpp"
+#include "rt/core/wait_reason.hpp"
+#include "rt/sched/park.hpp"
+#include "rt/sched/ready.hpp"
+#include "rt/wait/cancel.hpp"
+#include "rt/wait/sema.hpp"
+#include "rt/wait/wait_word.hpp"
 
 namespace weft::rt {
 

@@ -15,12 +15,9 @@
 #include "rt/core/m.hpp"
 #include "rt/core/timer.hpp"
 #include "rt/sched/deferred_goroutine.hpp"
+#include "rt/sched/timekeeper.hpp"
 
 namespace weft::rt {
-
-/// Arms a timer that no wait belongs to, inside the caller's section (null: a plain thread, and the runtime has
-/// started).
-void arm_inside(m* self, timer& alarm) noexcept;
 
 class bubble;
 /// The bubble in which it was made, kept in memory; null: outside of one.

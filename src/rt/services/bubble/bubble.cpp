@@ -6,8 +6,26 @@
 #include <utility>
 
 #include "base/check.hpp"
-#include "rt/rt.hpp"
-#include "rt/sched/sched.hpp"
+#include "rt/core/bubble_member.hpp"
+#include "rt/core/current.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/m.hpp"
+#include "rt/core/p.hpp"
+#include "rt/core/timer.hpp"
+#include "rt/core/wait_reason.hpp"
+#include "rt/sched/facts.hpp"
+#include "rt/sched/hooks.hpp"
+#include "rt/sched/park.hpp"
+#include "rt/sched/plain_thread.hpp"
+#include "rt/sched/ready.hpp"
+#include "rt/sched/run_queues.hpp"
+#include "rt/sched/scheduler.hpp"
+#include "rt/sched/section.hpp"
+#include "rt/sched/spawn.hpp"
+#include "rt/sched/timekeeper.hpp"
+#include "rt/sched/wake.hpp"
+#include "rt/wait/sema.hpp"
+#include "rt/wait/spawn_timer.hpp"
 #include "sys/sanitizer.hpp"
 
 namespace weft::rt {
@@ -459,24 +477,6 @@ bool bubble::take_end(bubble_end& end)
     return deadlocked_;
 }
 
-bubble_ref::bubble_ref() noexcept : in_(bubble_of_caller())
-{
-    if (in_ != nullptr)
-        in_->retain();
-}
-
-bubble_ref::~bubble_ref()
-{
-    if (in_ != nullptr)
-        in_->release();
-}
-
-void late_timer::arm_in_bubble(m* self) noexcept
-{
-    base::check(in_.get() == bubble_of_caller(), "a timer is armed in the bubble it belongs to");
-    in_.get()->arm_inside(self, alarm_);
-}
-
 bubble_end run_bubble(void (*body)(void*), void* argument, const std::uint64_t* seed)
 {
     struct call {
@@ -505,6 +505,21 @@ bubble_end run_bubble(void (*body)(void*), void* argument, const std::uint64_t* 
     if (b->take_end(end))
         keep(b.release());
     return end;
+}
+
+void start_in(bubble& in, void* storage, detail::task_body body, detail::storage_life life, const attr* attributes,
+              const void* started_at)
+{
+    g* const item = g::of_storage(storage);
+    prepare_goroutine(*item, hooks.measure_depth(*item, body), life, attributes, started_at);
+    in.prepare(item);
+    in.add(item);
+    item->id = sched.ids.fetch_add(1, base::memory_order_relaxed);
+    sched.started_outside.fetch_add(1, base::memory_order_relaxed);
+    item->move_to(g_state::dead, g_state::runnable);
+    m* const self = begin_section();
+    in.start(self, item);
+    end_section(self);
 }
 
 const bubble* callers_bubble() noexcept

@@ -8,9 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <string>
 
 #include "base/atomic.hpp"
 #include "base/rand.hpp"
+#include "rt/core/bubble_member.hpp"
 #include "rt/core/g.hpp"
 #include "rt/core/m.hpp"
 #include "rt/core/timer.hpp"
@@ -19,15 +21,10 @@
 
 namespace weft::rt {
 
-class bubble;
-struct bubble_end;
-/// A goroutine's place in its bubble. Made when it starts, gone when its body has returned.
-struct bubble_member {
-    bubble* in;
-    g* who;
-    detail::task_body body;  ///< what g::body was; that is now the bubble's
-    bubble_member* previous = nullptr;
-    bubble_member* next = nullptr;
+/// What has come of a bubble (bubble.hpp).
+struct bubble_end {
+    std::exception_ptr failure;  ///< the first exception that has left a goroutine of it
+    std::string deadlock;        ///< who waits for what, a line each; empty if all goroutines have ended
 };
 
 class bubble {
@@ -120,12 +117,16 @@ private:
     base::atomic<std::int64_t> now_;
 };
 
-/// The bubble that the calling goroutine is in; null outside, and on plain threads.
-[[nodiscard]] inline bubble* bubble_of_caller() noexcept
-{
-    const m* const self = this_m();
-    const bool member = self != nullptr && self->current != nullptr && (self->current->flags & g::bubbled) != 0;
-    return member ? self->current->member->in : nullptr;
-}
+/// Runs `body(argument)` in a new bubble until all is over; with a `seed`, explored. Throws std::logic_error inside of
+/// another one, and as detail::task_new() and task_start() do.
+bubble_end run_bubble(void (*body)(void*), void* argument, const std::uint64_t* seed);
+/// Parks until all other goroutines of the caller's bubble are durably blocked. Throws std::logic_error outside of one.
+void settle();
+/// The one that the calling goroutine is in; null outside, and on plain threads.
+[[nodiscard]] const bubble* callers_bubble() noexcept;
+
+/// task_start() for a goroutine of `in`; outside of a section.
+void start_in(bubble& in, void* storage, detail::task_body body, detail::storage_life life, const attr* attributes,
+              const void* started_at);
 
 }  // namespace weft::rt

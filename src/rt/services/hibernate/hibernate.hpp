@@ -49,6 +49,10 @@ void thaw(g& item) noexcept;
 /// the stack back.
 void expect_to_touch(const void* object, std::size_t size) noexcept;
 
+/// Before the kernel is given memory that may lie in the stack of another, hibernated goroutine, where it would fail
+/// with EFAULT: puts that back. Not for long, but for long enough. False: nothing was missing.
+bool bring_back(std::span<const std::byte> memory) noexcept;
+
 /// In the handler of SIGSEGV, on any thread, before anything else is made of the fault. True: what was missing at
 /// `address` is there now.
 [[nodiscard]] bool restore_at(std::uintptr_t address, std::uintptr_t instruction) noexcept;

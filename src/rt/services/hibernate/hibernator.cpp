@@ -4,9 +4,13 @@
 #include <array>
 
 #include "rt/core/cold.hpp"
-#include "rt/rt.hpp"
-#include "rt/sched/sched.hpp"
+#include "rt/core/current.hpp"
+#include "rt/core/g.hpp"
+#include "rt/core/wait_reason.hpp"
+#include "rt/sched/facts.hpp"
+#include "rt/sched/scheduler.hpp"
 #include "rt/services/hibernate/hibernate.hpp"
+#include "rt/stack/scavenging.hpp"
 #include "rt/stack/stack.hpp"
 #include "sys/clock.hpp"
 #include "sys/cpus.hpp"
@@ -14,8 +18,6 @@
 #include "sys/thread.hpp"
 
 namespace weft::rt {
-
-constinit base::atomic<bool> memory_is_short{false};
 
 namespace {
 

@@ -13,9 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/atomic.hpp"
-#include "weft/detail/config.hpp"
-
 namespace weft::rt {
 
 /// When the runtime starts. `after`: ns; `eager`: everything that is parked, at once, whatever it costs (for tests).
@@ -26,14 +23,8 @@ void start_hibernator(std::int64_t after, bool eager) noexcept;
 /// By sysmon, at each look; `now` in ns.
 void nudge_hibernator(std::int64_t now) noexcept;
 
-extern base::atomic<bool> memory_is_short;
-/// By who is about to commit memory for new stacks.
+/// The slow way of relieve() (stack/scavenging.hpp).
 void relieve_slow() noexcept;
-WEFT_ALWAYS_INLINE void relieve() noexcept
-{
-    if (memory_is_short.load(base::memory_order_relaxed)) [[unlikely]]
-        relieve_slow();
-}
 
 /// Hibernates all goroutines that are parked now and may be. Returns how many.
 std::size_t hibernate_all() noexcept;

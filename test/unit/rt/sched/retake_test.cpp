@@ -18,7 +18,8 @@
 #include "fixture.hpp"
 #include "rt/core/m.hpp"
 #include "rt/rt.hpp"
-#include "rt/sched/sched.hpp"
+#include "rt/sched/retake.hpp"
+#include "rt/sched/scheduler.hpp"
 
 namespace {
 

@@ -1,0 +1,7 @@
+#include "rt/sched/scheduler.hpp"
+
+namespace weft::rt {
+
+constinit scheduler sched;
+
+}  // namespace weft::rt
