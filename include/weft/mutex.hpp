@@ -59,8 +59,8 @@ public:
         if (held_.load(base::memory_order_relaxed) == 0) [[unlikely]]
             unlock_of_unlocked();
         held_.store(0, base::memory_order_release);
-        // Pairs with the heavy barrier of contend(): it sees held_ == 0 or we see `waiting`.
-        if (base::light_barrier_or_unusual()) [[unlikely]]
+        // Pairs with the heavy fence of contend(): it sees held_ == 0 or we see `waiting`.
+        if (base::light_fence_or_unusual()) [[unlikely]]
             detail::explore_point_slow();
         if (queue_.load(base::memory_order_relaxed) == waiting) [[unlikely]]
             unlock_slow();

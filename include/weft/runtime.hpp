@@ -56,7 +56,7 @@ struct run_scope {
     run_scope& operator=(const run_scope&) = delete;
 
 private:
-    bool watched_;
+    bool detects_deadlock_;
 };
 }  // namespace detail
 

@@ -70,7 +70,7 @@ constexpr rt::wait_reason reason = Way == direction::send ? rt::wait_reason::cha
 /// With the channel locked, before a wait: begins the section. False: the channel is not locked any more, try again.
 [[nodiscard]] WEFT_ALWAYS_INLINE bool enter_locked(core& c, rt::m* self) noexcept
 {
-    if (self == nullptr || self->own.try_enter()) [[likely]]
+    if (self == nullptr || self->section.try_enter()) [[likely]]
         return true;
     c.lock.unlock();  // the M may be stopped for good now
     rt::enter_slow(*self);
@@ -103,7 +103,7 @@ WEFT_NOINLINE bool run_locked(core& c, void* slot, rt::m* self)
     in.slot = slot;
     in.index = 0;
     enqueue<Way>(c, in);
-    rt::park_inside(self, me.who, &unlock_commit, &c, reason<Way>);
+    rt::park_in_section(self, me.who, &unlock_commit, &c, reason<Way>);
     return me.ok;
 }
 
@@ -131,7 +131,7 @@ WEFT_NOINLINE bool run_outside(core& c, void* slot, rt::m* self)
 
 /// Waits. The switch to the next goroutine ends the section, and with it the lock.
 template <direction Way>
-WEFT_NOINLINE bool wait_inside(core& c, void* slot, rt::m* self) noexcept
+WEFT_NOINLINE bool wait_in_section(core& c, void* slot, rt::m* self) noexcept
 {
     wait me;
     me.who = self->current;
@@ -155,7 +155,7 @@ WEFT_NOINLINE bool done_with(rt::m* self, rt::g* woken) noexcept
 
 /// run() for what it does not do itself.
 template <direction Way>
-WEFT_NOINLINE bool run_inside(core& c, void* slot, rt::m* self)
+WEFT_NOINLINE bool run_in_section(core& c, void* slot, rt::m* self)
 {
     if (c.by == transport::function)  // an element's own code does not run in a section
         return run_outside<Way>(c, slot, self);
@@ -164,7 +164,7 @@ WEFT_NOINLINE bool run_inside(core& c, void* slot, rt::m* self)
     if (o == outcome::blocked) {
         if ((self->current->flags & rt::g::special) != 0) [[unlikely]]
             return run_outside<Way>(c, slot, self);
-        return wait_inside<Way>(c, slot, self);
+        return wait_in_section<Way>(c, slot, self);
     }
     if (woken != nullptr)
         return done_with(self, woken);
@@ -182,14 +182,14 @@ WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
     rt::m* const self = rt::this_m_inline();
     if (self == nullptr) [[unlikely]]
         return run_any<Way>(c, slot);
-    if (!self->own.try_enter_simply() || !c.lock.held_by_section_of(*self)) [[unlikely]]
+    if (!self->section.try_enter_simply() || !c.lock.held_by_section_of(*self)) [[unlikely]]
         return run_outside<Way>(c, slot, self);
     if (!c.of_words()) [[unlikely]]
-        return run_inside<Way>(c, slot, self);
+        return run_in_section<Way>(c, slot, self);
     rt::g* woken;
     switch (attempt_word<Way>(c, slot, woken)) {
         case core::word_end::handed:
-            if (!rt::try_ready_inside(*self, woken)) [[unlikely]]
+            if (!rt::try_ready_in_section(*self, woken)) [[unlikely]]
                 return done_with(self, woken);
             [[fallthrough]];
         case core::word_end::done:
@@ -197,24 +197,24 @@ WEFT_ALWAYS_INLINE bool run(core& c, void* slot)
             return true;
         case core::word_end::blocked:
             if ((self->current->flags & rt::g::special) == 0) [[likely]]
-                return wait_inside<Way>(c, slot, self);
+                return wait_in_section<Way>(c, slot, self);
             [[fallthrough]];
         default:
-            return run_inside<Way>(c, slot, self);
+            return run_in_section<Way>(c, slot, self);
     }
 }
 
 // Which of them are on the stack of a waiter depends on how the channel was locked: nothing for reports.
 WEFT_HIDDEN_FRAME(run_locked<direction::send>);
 WEFT_HIDDEN_FRAME(run_outside<direction::send>);
-WEFT_HIDDEN_FRAME(run_inside<direction::send>);
+WEFT_HIDDEN_FRAME(run_in_section<direction::send>);
 WEFT_HIDDEN_FRAME(run_any<direction::send>);
-WEFT_HIDDEN_FRAME(wait_inside<direction::send>);
+WEFT_HIDDEN_FRAME(wait_in_section<direction::send>);
 WEFT_HIDDEN_FRAME(run_locked<direction::recv>);
 WEFT_HIDDEN_FRAME(run_outside<direction::recv>);
-WEFT_HIDDEN_FRAME(run_inside<direction::recv>);
+WEFT_HIDDEN_FRAME(run_in_section<direction::recv>);
 WEFT_HIDDEN_FRAME(run_any<direction::recv>);
-WEFT_HIDDEN_FRAME(wait_inside<direction::recv>);
+WEFT_HIDDEN_FRAME(wait_in_section<direction::recv>);
 
 template <direction Way>
 WEFT_NOINLINE outcome run_once(core& c, void* slot) noexcept
@@ -267,7 +267,7 @@ chan_status run_until(core& c, void* slot, std::chrono::nanoseconds deadline)
     me.in.index = 0;
     me.arm(caller(self), deadline, &single_wait::unlock);
     enqueue<Way>(c, me.in);
-    if (rt::park_until_inside(self, me, reason<Way>))
+    if (rt::park_until_in_section(self, me, reason<Way>))
         return me.ok ? chan_status::success : chan_status::closed;
     c.lock.lock(rt::this_m());
     c.dequeue(queue_of<Way>(c), me.in);

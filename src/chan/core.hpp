@@ -407,7 +407,7 @@ WEFT_ALWAYS_INLINE void ready_one(rt::m* self, rt::g* woken) noexcept
         rt::ready(woken);
         return;
     }
-    rt::ready_inside(*self, woken);
+    rt::ready_in_section(*self, woken);
     rt::leave(*self);
 }
 

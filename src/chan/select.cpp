@@ -189,10 +189,10 @@ public:
         for (std::size_t i = 0; i < used_; ++i)
             enqueue(order_[i]);
         if (deadline == detail::no_deadline) {
-            rt::park_inside(self, who, &unlock_commit, this, rt::wait_reason::select);
+            rt::park_in_section(self, who, &unlock_commit, this, rt::wait_reason::select);
         } else {
             arm(who, deadline, &unlock_published);
-            (void)rt::park_until_inside(self, *this, rt::wait_reason::select);
+            (void)rt::park_until_in_section(self, *this, rt::wait_reason::select);
         }
         return woken_by();
     }
@@ -285,7 +285,7 @@ private:
     /// With all locked, before the wait: begins the section. False: nothing is locked any more, try again.
     [[nodiscard]] bool enter_locked(rt::m* self) noexcept
     {
-        if (self == nullptr || self->own.try_enter()) [[likely]]
+        if (self == nullptr || self->section.try_enter()) [[likely]]
             return true;
         unlock_all();  // the M may be stopped for good now
         rt::enter_slow(*self);
@@ -409,7 +409,7 @@ WEFT_NOINLINE std::size_t select_word(cases_view cases, std::chrono::nanoseconds
     rt::m* const self = rt::this_m_inline();
     if (self == nullptr) [[unlikely]]
         return select_any(cases, deadline, has_default);
-    if (!self->own.try_enter_simply()) [[unlikely]] {
+    if (!self->section.try_enter_simply()) [[unlikely]] {
         rt::leave(*self);
         return select_any(cases, deadline, has_default);
     }
@@ -424,7 +424,7 @@ WEFT_NOINLINE std::size_t select_word(cases_view cases, std::chrono::nanoseconds
     switch (sc.what == select_case::kind::recv ? c.recv_word(sc.slot, woken) : c.send_word(sc.slot, woken)) {
         case core::word_end::handed:
             sc.ok = true;
-            if (!rt::try_ready_inside(*self, woken)) [[unlikely]]
+            if (!rt::try_ready_in_section(*self, woken)) [[unlikely]]
                 return chosen(i, self, woken);
             break;
         case core::word_end::done:

@@ -130,7 +130,7 @@ private:
         timeval left{};
         const timeval* const next = ares_timeout(channel_, &most, &left);
         const std::int64_t wait = (std::int64_t{next->tv_sec} * 1'000'000 + next->tv_usec) * 1'000;  // ns
-        const io::fd::turn mine(*poller_, io::poll_side::read);
+        const io::fd::side_guard mine(*poller_, io::poll_side::read);
         int error = mine.error();
         if (error == 0) {
             mine.look();

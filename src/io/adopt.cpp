@@ -101,7 +101,7 @@ process_end wait_process(int pid, const context& ctx, std::error_code& ec) noexc
         return end;
     int status = 0;
     const canceler watch(ctx, *f, poll_side::read);
-    const fd::turn mine(*f, poll_side::read);
+    const fd::side_guard mine(*f, poll_side::read);
     const ssize_t got = mine.error() != 0 ? -mine.error()
                                           : mine.until_done(
                                                 [&](int process) -> ssize_t

@@ -49,7 +49,7 @@ struct progress {
 };
 
 /// Empties `through`, which has `n` bytes, into the sink.
-int drain(const kernel_pipe& through, std::size_t n, const fd::turn& sink, std::uint64_t& count) noexcept
+int drain(const kernel_pipe& through, std::size_t n, const fd::side_guard& sink, std::uint64_t& count) noexcept
 {
     while (n > 0) {
         const ssize_t put = sink.until_done([&](int to) { return sys::splice_some(through.out(), to, n); });
@@ -61,7 +61,7 @@ int drain(const kernel_pipe& through, std::size_t n, const fd::turn& sink, std::
     return 0;
 }
 
-progress copy_in_kernel(const fd::turn& source, const fd::turn& sink, const fd& to) noexcept
+progress copy_in_kernel(const fd::side_guard& source, const fd::side_guard& sink, const fd& to) noexcept
 {
     progress p;
     const kernel_pipe through;
@@ -88,7 +88,8 @@ progress copy_in_kernel(const fd::turn& source, const fd::turn& sink, const fd& 
     return p;
 }
 
-void copy_by_buffer(const fd::turn& source, const fd::turn& sink, const fd& from, const fd& to, progress& p) noexcept
+void copy_by_buffer(const fd::side_guard& source, const fd::side_guard& sink, const fd& from, const fd& to,
+                    progress& p) noexcept
 {
     const std::unique_ptr<std::byte[]> buffer(new (std::nothrow) std::byte[chunk]);
     if (buffer == nullptr)
@@ -116,8 +117,8 @@ void copy_by_buffer(const fd::turn& source, const fd::turn& sink, const fd& from
 
 std::uint64_t copy_all(fd& from, fd& to, int& error) noexcept
 {
-    const fd::turn source(from, poll_side::read);
-    const fd::turn sink(to, poll_side::write);
+    const fd::side_guard source(from, poll_side::read);
+    const fd::side_guard sink(to, poll_side::write);
     error = source.error() != 0 ? source.error() : sink.error();
     if (error != 0)
         return 0;
@@ -130,7 +131,7 @@ std::uint64_t copy_all(fd& from, fd& to, int& error) noexcept
 
 std::uint64_t send_file_part(fd& to, int file, std::uint64_t offset, std::uint64_t count, int& error) noexcept
 {
-    const fd::turn sink(to, poll_side::write);
+    const fd::side_guard sink(to, poll_side::write);
     error = sink.error();
     auto at = static_cast<std::int64_t>(offset);
     std::uint64_t done = 0;

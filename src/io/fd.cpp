@@ -61,10 +61,10 @@ int fd::begin_slow(poll_side s) noexcept
     me.key = key(side);
     rt::sema_bucket& bucket = rt::sema_bucket::of(me.key);
     bucket.lock();
-    const fd_word::turn got = word_.begin_or_queue(side);
-    if (got != fd_word::turn::busy) {
+    const fd_word::admission got = word_.begin_or_queue(side);
+    if (got != fd_word::admission::busy) {
         bucket.unlock();
-        return got == fd_word::turn::mine ? 0 : ECANCELED;
+        return got == fd_word::admission::mine ? 0 : ECANCELED;
     }
     bucket.push_back(me);
     (void)rt::sema_wait(bucket, me, {}, rt::wait_reason::io);
@@ -212,7 +212,7 @@ ssize_t fd::write_once(int number, std::span<const std::byte> from) const noexce
     return with_memory(from, [&] { return try_write(number, from); });
 }
 
-ssize_t fd::judge(poll_side s, ssize_t n) noexcept
+ssize_t fd::after_attempt(poll_side s, ssize_t n) noexcept
 {
     if (n == -EAGAIN)
         return -rt::poll_wait(*desc_, s);
@@ -221,7 +221,7 @@ ssize_t fd::judge(poll_side s, ssize_t n) noexcept
 
 ssize_t fd::read_on(std::span<std::byte> to, ssize_t n) noexcept
 {
-    if (const ssize_t end = judge(poll_side::read, n); end != 0)
+    if (const ssize_t end = after_attempt(poll_side::read, n); end != 0)
         return end;
     const auto attempt = [&](int number) { return read_once(number, to); };
     return until_done(poll_side::read, attempt);
@@ -230,7 +230,7 @@ ssize_t fd::read_on(std::span<std::byte> to, ssize_t n) noexcept
 outcome fd::write_on(std::span<const std::byte> from, ssize_t n) noexcept
 {
     outcome o;
-    for (add(o, judge(poll_side::write, n)); o.error == 0 && o.count < from.size();) {
+    for (add(o, after_attempt(poll_side::write, n)); o.error == 0 && o.count < from.size();) {
         const auto rest = from.subspan(o.count);
         const auto attempt = [&](int number) { return write_once(number, rest); };
         add(o, until_done(poll_side::write, attempt));
@@ -240,7 +240,7 @@ outcome fd::write_on(std::span<const std::byte> from, ssize_t n) noexcept
 
 outcome fd::write_all(std::span<const std::span<const std::byte>> parts) noexcept
 {
-    const turn mine(*this, poll_side::write);
+    const side_guard mine(*this, poll_side::write);
     outcome o{0, mine.error()};
     std::size_t done = 0;  // of the first part
     while (o.error == 0) {

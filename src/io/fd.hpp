@@ -73,16 +73,16 @@ public:
     }
 
     /// Has a direction of `f` for a scope.
-    class turn {
+    class side_guard {
     public:
-        turn(fd& f, poll_side s) noexcept : fd_(f), side_(s), error_(f.begin(s))
+        side_guard(fd& f, poll_side s) noexcept : fd_(f), side_(s), error_(f.begin(s))
         {
             if (error_ == 0 && s == poll_side::read)
                 f.drained_ = false;
         }
-        turn(const turn&) = delete;
-        turn& operator=(const turn&) = delete;
-        ~turn()
+        side_guard(const side_guard&) = delete;
+        side_guard& operator=(const side_guard&) = delete;
+        ~side_guard()
         {
             if (error_ == 0 || error_ == ETIMEDOUT)
                 fd_.end(side_);
@@ -154,7 +154,7 @@ public:
     [[nodiscard]] ssize_t write_once(int number, std::span<const std::byte> from) const noexcept;
 
 private:
-    friend class turn;
+    friend class side_guard;
     fd(int number, rt::poll_desc& desc, kind what) noexcept
         : desc_(&desc), number_(number), socket_(what != kind::file), drains_(what == kind::tcp)
     {
@@ -190,7 +190,7 @@ private:
     [[nodiscard]] outcome refuse(poll_side s, int error) noexcept;
     // After the first attempt of a call, or a wait before it, which has said `n`.
     /// 0: there is to be another attempt; else that is the end of it.
-    [[nodiscard]] ssize_t judge(poll_side s, ssize_t n) noexcept;
+    [[nodiscard]] ssize_t after_attempt(poll_side s, ssize_t n) noexcept;
     [[nodiscard]] ssize_t read_on(std::span<std::byte> to, ssize_t n) noexcept;
     [[nodiscard]] outcome write_on(std::span<const std::byte> from, ssize_t n) noexcept;
     // The system calls, which may also say EINTR, and EFAULT where memory can be brought back.

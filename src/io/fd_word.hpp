@@ -21,7 +21,7 @@ namespace weft::io {
 
 class fd_word {
 public:
-    enum class turn : std::uint8_t {
+    enum class admission : std::uint8_t {
         mine,  ///< the direction is the caller's, and it has a use
         busy,  ///< somebody else has it
         closed,
@@ -42,16 +42,16 @@ public:
                                              base::memory_order_relaxed);
     }
     /// Takes the direction, or announces that the caller queues: busy. Under the lock of the bucket.
-    [[nodiscard]] turn begin_or_queue(unsigned side) noexcept
+    [[nodiscard]] admission begin_or_queue(unsigned side) noexcept
     {
         std::uint64_t seen = word_.load(base::memory_order_relaxed);
         for (;;) {
             if ((seen & closed) != 0)
-                return turn::closed;
+                return admission::closed;
             const bool busy = (seen & taken(side)) != 0;
             const std::uint64_t next = busy ? seen | queued(side) : (seen | taken(side)) + one_use;
             if (word_.compare_exchange_weak(seen, next, base::memory_order_acquire, base::memory_order_relaxed))
-                return busy ? turn::busy : turn::mine;
+                return busy ? admission::busy : admission::mine;
         }
     }
     /// end(), where nobody is queued and nobody closes. False: it is not as simple.

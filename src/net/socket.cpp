@@ -137,7 +137,7 @@ void remove_path_at_close(io::fd& f, const address& where)
 
 int connect_stream(io::fd& f, const address& to) noexcept
 {
-    const io::fd::turn mine(f, io::poll_side::write);
+    const io::fd::side_guard mine(f, io::poll_side::write);
     if (mine.error() != 0)
         return mine.error();
     const auto size = static_cast<socklen_t>(to.size());
@@ -170,7 +170,7 @@ int accept_next(io::fd& f) noexcept
     constexpr std::int64_t first_pause = 5'000'000;        // ns
     constexpr std::int64_t longest_pause = 1'000'000'000;  // ns
     std::int64_t pause = first_pause;
-    const io::fd::turn mine(f, io::poll_side::read);
+    const io::fd::side_guard mine(f, io::poll_side::read);
     if (mine.error() != 0)
         return -mine.error();
     for (;;) {

@@ -76,7 +76,7 @@ std::size_t udp_conn::receive(std::span<std::byte> to, address* from, std::error
 {
     if (fd_ == nullptr)
         return finish(ec, {0, EBADF});
-    const io::fd::turn mine(*fd_, io::poll_side::read);
+    const io::fd::side_guard mine(*fd_, io::poll_side::read);
     if (mine.error() != 0)
         return finish(ec, {0, mine.error()});
     address_slot slot;
@@ -98,7 +98,7 @@ void udp_conn::send_to(std::span<const std::byte> bytes, const address& to, std:
 {
     if (fd_ == nullptr)
         return set_error(ec, EBADF);
-    const io::fd::turn mine(*fd_, io::poll_side::write);
+    const io::fd::side_guard mine(*fd_, io::poll_side::write);
     if (mine.error() != 0)
         return set_error(ec, mine.error());
     iovec part = part_of(bytes);
@@ -119,7 +119,7 @@ std::size_t udp_conn::receive_many(std::span<received> into, std::error_code& ec
 {
     if (fd_ == nullptr)
         return finish(ec, {0, EBADF});
-    const io::fd::turn mine(*fd_, io::poll_side::read);
+    const io::fd::side_guard mine(*fd_, io::poll_side::read);
     io::outcome o{0, mine.error()};
     bool more = !into.empty();
     while (o.error == 0 && more) {
@@ -163,7 +163,7 @@ std::size_t udp_conn::send_many(std::span<const to_send> datagrams, std::error_c
 {
     if (fd_ == nullptr)
         return finish(ec, {0, EBADF});
-    const io::fd::turn mine(*fd_, io::poll_side::write);
+    const io::fd::side_guard mine(*fd_, io::poll_side::write);
     io::outcome o{0, mine.error()};
     while (o.error == 0 && o.count < datagrams.size()) {
         mmsghdr messages[batch]{};

@@ -20,7 +20,7 @@
 #include "rt/rt.hpp"
 #include "sync/limit.hpp"
 #include "sync/mutex_queue.hpp"
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace weft {
 
@@ -78,7 +78,7 @@ bool mutex_queue::contend(mutex& mu, rt::sema_waiter& me, const rt::wait_limit& 
         // Nothing to announce when unlocks have seen `waiting` all along, nor when a woken one is on its way: it takes
         // the mutex and finds us queued when it unlocks, or comes back here and announces itself.
         if (!announced && !others_waking)
-            sys::heavy_barrier();  // pairs with the light one of unlock()
+            sys::heavy_fence();  // pairs with the light one of unlock()
         if (!others_waking && mu.held_.exchange(1, base::memory_order_acquire) == 0) {
             (void)bucket.remove(me);
             set(mu, bucket, false);
@@ -140,7 +140,7 @@ rt::g* mutex_queue::adopt(mutex& mu, rt::sema_waiter* first) noexcept
     const std::int64_t now = rt::now();
     rt::g* woken = nullptr;
     bucket.lock();
-    // Without waiters unlocks look at nothing, and to announce some takes a heavy barrier. So the first one is sent on
+    // Without waiters unlocks look at nothing, and to announce some takes a heavy fence. So the first one is sent on
     // its way: it takes the mutex and finds the others queued when it unlocks, or comes back and announces itself.
     const bool wake_first = mu.queue_.load(base::memory_order_relaxed) == mutex::none;
     if (wake_first) {

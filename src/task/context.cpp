@@ -226,7 +226,7 @@ private:
 };
 
 struct deadline_node final : cancel_node {
-    rt::late_timer alarm;  ///< disarmed by who ends the node, and by nobody else
+    rt::spawn_timer alarm;  ///< disarmed by who ends the node, and by nobody else
 
     using cancel_node::cancel_node;
     void let_go() noexcept override { (void)alarm.disarm(); }
@@ -237,9 +237,9 @@ struct deadline_node final : cancel_node {
             void operator()() const { end(*node, rt::cancel_reason::deadline_exceeded, nullptr); }
         };
         context_retain(this);
-        rt::unstarted call = rt::unstarted::make(expire{node_ref(this)}, started_at);
+        rt::deferred_goroutine call = rt::deferred_goroutine::make(expire{node_ref(this)}, started_at);
         rt::m* const self = rt::begin_section();
-        alarm.arm_inside(self, deadline, std::move(call));
+        alarm.arm_in_section(self, deadline, std::move(call));
         rt::end_section(self);
     }
 };

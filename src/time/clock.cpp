@@ -18,7 +18,7 @@ void sleep_until(std::chrono::nanoseconds deadline)
     rt::deadline_wait wait;
     wait.waiter = rt::current();
     wait.alarm.when = deadline.count();
-    wait.alarm.stays = true;  // nobody else knows of this wait
+    wait.alarm.only_fires = true;  // nobody else knows of this wait
     wait.alarm.expire = [](rt::timer& alarm) noexcept
     {
         rt::deadline_wait& self = rt::deadline_wait::of_alarm(alarm);

@@ -123,21 +123,21 @@ public:
         if (put_off(deadline, period))
             return true;
         const std::lock_guard guard(control_);
-        rt::unstarted call = make_call(generation_ + 2);  // take_back() is one more
+        rt::deferred_goroutine call = make_call(generation_ + 2);  // take_back() is one more
         const bool was = take_back();
         const locked l(lock_);
         ++generation_;
         active_ = true;
         when_ = deadline;
         period_ = period;
-        alarm_.arm_inside(l.section(), deadline, std::move(call));
+        alarm_.arm_in_section(l.section(), deadline, std::move(call));
         return was;
     }
 
 private:
     ~timed() = default;
 
-    rt::unstarted make_call(std::uint64_t generation)
+    rt::deferred_goroutine make_call(std::uint64_t generation)
     {
         retain();
         struct body {
@@ -145,7 +145,7 @@ private:
             std::uint64_t generation;
             void operator()() { self.get()->deliver(generation); }
         };
-        return rt::unstarted::make(body{timed_ref(this), generation}, started_at_);
+        return rt::deferred_goroutine::make(body{timed_ref(this), generation}, started_at_);
     }
 
     /// A reset as timeouts have it, most of which never fire: what waits to fire once fires later, and the goroutine
@@ -164,14 +164,14 @@ private:
         const clock::time_point now = clock::now();
         // Full: the value before was not received yet, and this one is dropped. The channel is never closed.
         (void)channel_.try_send(clock::time_point(now));
-        rt::unstarted next;
+        rt::deferred_goroutine next;
         if (repeats)
             next = make_call(generation);
         const locked l(lock_);
         delivering_ = false;
         if (repeats && generation == generation_) {
             when_ = next_tick(when_, period_, now.time_since_epoch().count());
-            alarm_.arm_inside(l.section(), when_, std::move(next));
+            alarm_.arm_in_section(l.section(), when_, std::move(next));
         }
     }
 
@@ -179,7 +179,7 @@ private:
     /// was something to take back.
     bool take_back() noexcept
     {
-        rt::unstarted dropped;
+        rt::deferred_goroutine dropped;
         bool was;
         bool sending;
         {
@@ -211,7 +211,7 @@ private:
     bool delivering_ = false;       ///< a goroutine is between its two looks at the generation
     std::int64_t when_ = 0;
     std::int64_t period_ = 0;  ///< 0: fires once
-    rt::late_timer alarm_;     ///< what it starts refers to this object
+    rt::spawn_timer alarm_;    ///< what it starts refers to this object
 };
 
 timed_ref::timed_ref(const timed_ref& other) noexcept : at_(other.at_)

@@ -101,7 +101,7 @@ TEST(debug_test, the_schedulers_lines)
     EXPECT_GE(count(o.err, "SCHED "), 2U) << o;
 }
 
-// weft-watch is a thread that wakes nobody.
+// weft-observer is a thread that wakes nobody.
 TEST(debug_test, a_deadlock_is_seen_beside_the_watching_thread)
 {
     if (weft::test::emulated())

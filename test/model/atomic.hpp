@@ -32,7 +32,7 @@ void store(const void* v, word first, word value, memory_order order, const std:
 void rmw_write(word value, memory_order order) noexcept;
 void rmw_leave(memory_order order) noexcept;
 
-void light_barrier() noexcept;
+void light_fence() noexcept;
 
 template <class T>
 word to_word(T value) noexcept
@@ -208,13 +208,13 @@ private:
     T value_;
 };
 
-inline void light_barrier() noexcept
+inline void light_fence() noexcept
 {
-    model::detail::light_barrier();
+    model::detail::light_fence();
 }
-inline bool light_barrier_or_unusual() noexcept
+inline bool light_fence_or_unusual() noexcept
 {
-    light_barrier();
+    light_fence();
     return false;
 }
 inline bool exploring() noexcept
@@ -222,9 +222,9 @@ inline bool exploring() noexcept
     return false;
 }
 
-inline void light_compiler_barrier() noexcept
+inline void light_compiler_fence() noexcept
 {
-    model::detail::light_barrier();
+    model::detail::light_fence();
 }
 
 }  // namespace weft::base

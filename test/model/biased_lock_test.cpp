@@ -13,7 +13,7 @@
 namespace {
 
 using namespace weft::model;
-using weft::rt::claim;
+using weft::rt::section_word;
 using weft::rt::shipped_biased_lock;
 
 struct settings {
@@ -31,8 +31,8 @@ struct guarded {
     plain<int> data{0};
     const settings how;
     struct alignas(weft::base::cache_line) m_like {
-        claim own;
-        claim astray;
+        section_word own;
+        section_word astray;
     };
     std::array<m_like, max_threads> ms{};  // their addresses stand for Ms
     std::uint64_t order = 0;               // of the sections: all that the lock's own counts depend on
@@ -43,7 +43,7 @@ struct guarded {
         name(data, "data");
         for (m_like& one : ms) {
             name(one, "M");
-            for (claim* const c : {&one.own, &one.astray}) {
+            for (section_word* const c : {&one.own, &one.astray}) {
                 c->come_back();  // it has a P
                 c->exit();
             }
@@ -77,7 +77,7 @@ struct guarded {
         if (thread == how.without_m)
             return section(thread);
         m_like& self = ms[static_cast<std::size_t>(thread)];
-        claim& own = how.astray ? self.astray : self.own;
+        section_word& own = how.astray ? self.astray : self.own;
         if (own.try_enter_simply() && mu.held_by_section_of(*m_of(thread))) {
             touch(thread);
             if (how.rests)
@@ -90,7 +90,7 @@ struct guarded {
     }
     void check_quiet(int sections)
     {
-        check(data.get() == sections, "all have had their turn");
+        check(data.get() == sections, "all have had their epoch");
         mu.lock(m_of(0));
         mu.unlock();
     }

@@ -10,7 +10,7 @@
 //   };
 //   EXPECT_EXPLORED(weft::model::explore<dekker>({.preemptions = 2}));
 //
-// Scheduling. The threads are fibers on one OS thread. Each operation on an atomic, fence and heavy barrier is a step,
+// Scheduling. The threads are fibers on one OS thread. Each operation on an atomic, fence and heavy fence is a step,
 // and before each step the explorer chooses whose step is next. It works depth first and without saved states: an
 // execution is repeated up to the last choice that has an alternative. A switch away from a thread that could go on is
 // a preemption; switches at waits are free. Most errors need one or two (Musuvathi and Qadeer, "Iterative Context
@@ -23,7 +23,7 @@
 // Memory. The model is that of x86 (Owens, Sarkar, Sewell, "A better x86 memory model: x86-TSO", 2009). A store goes to
 // the thread's own FIFO buffer and from there to memory at any later time, which is a choice too; a thread sees its own
 // buffered stores. Read-modify-writes, sequentially consistent stores and fences first drain the own buffer, and the
-// heavy barrier drains everybody's. The light barrier does nothing, as on the machine. A drain commutes with all steps
+// heavy fence drains everybody's. The light fence does nothing, as on the machine. A drain commutes with all steps
 // that do not touch the variable, so it is tried only just before one that does.
 //
 // Beyond x86. plain<T> is non-atomic data, and races on it are found by vector clocks: an acquire load that reads a
@@ -71,9 +71,9 @@ struct options {
     memory model = memory::tso;
     /// Most preemptions in one execution; `unbounded` for all schedules.
     int preemptions = 3;
-    /// False: as where the kernel has no membarrier(2). The light barrier is a full fence, the heavy one only that.
+    /// False: as where the kernel has no membarrier(2). The light fence is a full fence, the heavy one only that.
     bool membarrier = true;
-    /// True: the heavy barrier does nothing. A protocol that is right nevertheless does not need it.
+    /// True: the heavy fence does nothing. A protocol that is right nevertheless does not need it.
     bool omit_heavy_barrier = false;
     /// Steps of one execution, beyond which it counts as a livelock.
     int max_steps = 1000;

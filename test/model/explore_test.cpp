@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace {
 

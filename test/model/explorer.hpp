@@ -71,8 +71,8 @@ public:
     word read(const void* v, const place& at);
     void overwrite(const void* v, word value, const place& at);
     void fence(memory_order order, const place& at);
-    void light_barrier();
-    void heavy_barrier();
+    void light_fence();
+    void heavy_fence();
     void yield_hint(const place& at);
     void wait(predicate holds, void* context, bool may_rest, const place& at);
     int choose(int n, const place& at);

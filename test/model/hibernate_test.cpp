@@ -3,9 +3,10 @@
 // second time, while others touch it, and while somebody else hibernates too. Nobody runs on a stack that is away or on
 // its way, and no write is lost.
 //
-// The bits in g::why are the shipped cold.hpp, an M's section the shipped claim.hpp. Around them hibernate(), thaw(),
-// restore_at(), leave_for_next(), finish_outside() and begin_run() in the same steps, with one stack of one page. Left
-// out: that stacks are taken away in groups, under one lock of the stripe, and control blocks that are used again.
+// The bits in g::why are the shipped cold.hpp, an M's section the shipped section_word.hpp. Around them hibernate(),
+// thaw(), restore_at(), leave_for_next(), finish_outside() and begin_run() in the same steps, with one stack of one
+// page. Left out: that stacks are taken away in groups, under one lock of the stripe, and control blocks that are used
+// again.
 #include "model/explore.hpp"
 
 #include <gtest/gtest.h>
@@ -13,9 +14,9 @@
 #include <array>
 #include <cstdint>
 
-#include "rt/core/claim.hpp"
 #include "rt/core/cold.hpp"
-#include "sys/barrier.hpp"
+#include "rt/core/section_word.hpp"
+#include "sys/membarrier.hpp"
 
 namespace {
 
@@ -84,7 +85,7 @@ struct one_goroutine {
     atomic<state> status{state::running};
     atomic<int> queued{0};  ///< 1: it waits and somebody may wake it; 2: it is runnable and somebody may run it
     plain<int> context{0};
-    std::array<weft::rt::claim, 2> ms;  ///< of the Ms that run it
+    std::array<weft::rt::section_word, 2> ms;  ///< of the Ms that run it
     stack_page page;
     lock stripe;
     plain<std::uint32_t> packed{0};  ///< guarded by stripe
@@ -101,9 +102,9 @@ struct one_goroutine {
         name(status, "state");
         name(queued, "queue");
         name(context, "context");
-        name(ms[0], "claim of M1");
-        name(ms[1], "claim of M2");
-        for (weft::rt::claim& own : ms) {
+        name(ms[0], "section_word of M1");
+        name(ms[1], "section_word of M2");
+        for (weft::rt::section_word& own : ms) {
             own.come_back();
             own.exit();
         }
@@ -126,7 +127,7 @@ struct one_goroutine {
     /// In a section: the state says waiting before the context is saved.
     void park(int m)
     {
-        weft::rt::claim& own = ms[static_cast<std::size_t>(m)];
+        weft::rt::section_word& own = ms[static_cast<std::size_t>(m)];
         check(own.try_enter(), "nobody else claims this M");
         why.store(wait_reason::mutex, memory_order_relaxed);  // begin_park()
         status.store(state::waiting, memory_order_release);
@@ -154,7 +155,7 @@ struct one_goroutine {
     void begin_run()
     {
         status.store(state::running, memory_order_relaxed);       // W1
-        weft::base::light_compiler_barrier();                     // W2
+        weft::base::light_compiler_fence();                       // W2
         if (weft::rt::says_cold(why.load(memory_order_relaxed)))  // W3
             put_back(true);
         check(!in_between.get(), "a stack that is away, or on its way, and its goroutine runs");
@@ -240,9 +241,9 @@ struct one_goroutine {
             hibernating.acquire();
         if (status.load(memory_order_relaxed) == state::waiting && weft::rt::make_cold(why)) {  // H1
             if (wrong != mistake::no_heavy_barrier)
-                weft::sys::heavy_barrier();  // H2
+                weft::sys::heavy_fence();  // H2
             if (wrong != mistake::no_wait_for_sections)
-                for (const weft::rt::claim& m : ms)  // H3
+                for (const weft::rt::section_word& m : ms)  // H3
                     block_until([&m] { return !m.may_hold_locks(); });
             stripe.acquire();  // H4
             if (is_parked_and_cold() && is_away.get() == 0)
@@ -273,10 +274,10 @@ struct one_goroutine {
         check(!on_it.get(), "a stack is taken away on which somebody runs");
     }
     /// Marks it as settled, as a visit before the one that hibernates it does.
-    void settle()
+    void mark_aged()
     {
         if (status.load(memory_order_relaxed) == state::waiting)
-            (void)weft::rt::settle(why);
+            (void)weft::rt::mark_aged(why);
     }
 
     void end()
@@ -394,7 +395,7 @@ struct against_waker_and_runner : one_goroutine {
                 run_woken();
                 break;
             default:
-                settle();
+                mark_aged();
                 hibernate();
                 hibernate();
         }

@@ -2,7 +2,7 @@
 // a queue while a P is idle and nobody looks for work.
 //
 // idle_word is the shipped one. The scheduler around it is transcribed, with the names and the order of steps of those
-// files; left out: timers (timekeeper_test.cpp), the claim of a victim (claim_test.cpp), runnext, and changes of
+// files; left out: timers (timekeeper_test.cpp), the claim of a victim (section_word_test.cpp), runnext, and changes of
 // max_procs.
 #include "model/explore.hpp"
 
@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "rt/core/idle.hpp"
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace {
 
@@ -26,7 +26,7 @@ using weft::base::memory_order_seq_cst;
 /// What a variant leaves out, to show that it is needed.
 enum class omit {
     nothing,
-    light_barrier,
+    light_fence,
     recheck_of_sleeper,
     recheck_of_finder,
     recheck_of_waker,
@@ -117,8 +117,8 @@ struct scheduler {
     }
     void wake_if_needed()
     {
-        if (without != omit::light_barrier)
-            weft::base::light_barrier();
+        if (without != omit::light_fence)
+            weft::base::light_fence();
         if (idle.needs_waking())
             wake_one();
     }
@@ -136,7 +136,7 @@ struct scheduler {
             idle.end_spin();
             if (without == omit::recheck_of_waker || !idle.needs_waking())
                 return;
-            weft::sys::heavy_barrier();
+            weft::sys::heavy_fence();
             if (!any_work())
                 return;
         }
@@ -222,7 +222,7 @@ struct scheduler {
                 continue;
             if (!steal_locks[static_cast<std::size_t>(i)].try_acquire())
                 continue;
-            weft::sys::heavy_barrier();
+            weft::sys::heavy_fence();
             const std::uint32_t n = (at(i).size() + 1) / 2;
             at(i).pop(n);
             for (std::uint32_t k = 1; k < n; ++k)
@@ -239,12 +239,12 @@ struct scheduler {
         if (at(proc).size() == 0)
             return false;
         // In place of the claim. A push needs none here: it writes the other end.
-        lock& claim = steal_locks[static_cast<std::size_t>(proc)];
-        claim.acquire();
+        lock& section_word = steal_locks[static_cast<std::size_t>(proc)];
+        section_word.acquire();
         const bool any = at(proc).size() != 0;
         if (any)
             at(proc).pop(1);
-        claim.release();
+        section_word.release();
         return any;
     }
 
@@ -257,7 +257,7 @@ struct scheduler {
         if (without == omit::recheck_of_finder)
             return;
         if (idle.needs_waking()) {
-            weft::sys::heavy_barrier();
+            weft::sys::heavy_fence();
             if (any_work())
                 wake_one();
         }
@@ -283,7 +283,7 @@ struct scheduler {
             sleep_until_given(self);
             return;
         }
-        weft::sys::heavy_barrier();
+        weft::sys::heavy_fence();
         if (without != omit::recheck_of_sleeper && any_work()) {
             guard.acquire();
             const bool back = self.listed.get() && take_p_back(self);
@@ -350,7 +350,7 @@ struct scheduler {
             idle.end_spin();
         if (without == omit::recheck_of_sysmon)
             return;
-        weft::sys::heavy_barrier();
+        weft::sys::heavy_fence();
         if (any_work())
             wake_one();
     }
@@ -428,7 +428,7 @@ TEST(model_idle, goroutine_pushes)
     EXPECT_EXPLORED(explore<goroutine_pushes>({.preemptions = unbounded, .membarrier = false}, omit::nothing));
     EXPECT_BROKEN("nobody looks", explore<goroutine_pushes>({.omit_heavy_barrier = true}, omit::nothing));
     EXPECT_BROKEN("nobody looks", explore<goroutine_pushes>({}, omit::recheck_of_sleeper));
-    EXPECT_BROKEN("nobody looks", explore<goroutine_pushes>({.membarrier = false}, omit::light_barrier));
+    EXPECT_BROKEN("nobody looks", explore<goroutine_pushes>({.membarrier = false}, omit::light_fence));
 }
 
 /// A goroutine and a plain thread make work at once, which keeps whoever finds it busy; one M is about to sleep, one

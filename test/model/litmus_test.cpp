@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace {
 
@@ -281,11 +281,11 @@ struct asymmetric : litmus {
     {
         if (thread == 0) {
             x.store(1, relaxed);
-            weft::base::light_barrier();
+            weft::base::light_fence();
             r[0] = y.load(relaxed);
         } else {
             y.store(1, relaxed);
-            weft::sys::heavy_barrier();
+            weft::sys::heavy_fence();
             r[1] = x.load(relaxed);
         }
     }

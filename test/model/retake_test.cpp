@@ -9,13 +9,13 @@
 
 #include <array>
 
-#include "rt/core/claim.hpp"
-#include "sys/barrier.hpp"
+#include "rt/core/section_word.hpp"
+#include "sys/membarrier.hpp"
 
 namespace {
 
 using namespace weft::model;
-using weft::rt::claim;
+using weft::rt::section_word;
 
 constexpr int nobody = -1;
 
@@ -26,7 +26,7 @@ struct settings {
 
 /// One P and two Ms, of which the first has it.
 struct one_p {
-    std::array<claim, 2> ms;
+    std::array<section_word, 2> ms;
     lock steal_lock;
     plain<int> owner{0};  ///< guarded by steal_lock
     plain<int> queue{0};  ///< what sections touch: overlapping ones race for it
@@ -39,8 +39,8 @@ struct one_p {
 
     explicit one_p(const settings& s) : with(s)
     {
-        name(ms[0], "claim of A");
-        name(ms[1], "claim of B");
+        name(ms[0], "section_word of A");
+        name(ms[1], "section_word of B");
         name(steal_lock, "steal_lock");
         name(owner, "owner");
         name(queue, "queue");
@@ -84,22 +84,22 @@ struct one_p {
     enum class entry { inside, without_p, stopped };
     [[nodiscard]] entry enter(int who)
     {
-        claim& own = ms[static_cast<std::size_t>(who)];
+        section_word& own = ms[static_cast<std::size_t>(who)];
         if (own.try_enter())
             return entry::inside;
         for (;;) {
             switch (own.back_off(1)) {
-                case claim::turn::retry:
+                case section_word::next_step::retry:
                     if (own.try_enter())
                         return entry::inside;
                     break;
-                case claim::turn::wait:
+                case section_word::next_step::wait:
                     yield_hint();
                     break;
-                case claim::turn::gone:
+                case section_word::next_step::gone:
                     return entry::without_p;
-                case claim::turn::stopped:
-                case claim::turn::forked:
+                case section_word::next_step::stopped:
+                case section_word::next_step::forked:
                     return entry::stopped;
             }
         }
@@ -131,10 +131,10 @@ struct one_p {
         steal_lock.acquire();
         bool taken = false;
         if (const int who = owner.get(); who != nobody) {
-            claim& own = ms[static_cast<std::size_t>(who)];
+            section_word& own = ms[static_cast<std::size_t>(who)];
             if (own.request()) {
                 if (with.heavy)
-                    weft::sys::heavy_barrier();
+                    weft::sys::heavy_fence();
                 if (own.wait_outside(1)) {
                     taken = true;
                     owner.set(nobody);
@@ -173,13 +173,13 @@ struct one_p {
         if (!steal_lock.try_acquire())
             return;
         if (const int who = owner.get(); who != nobody) {
-            claim& own = ms[static_cast<std::size_t>(who)];
+            section_word& own = ms[static_cast<std::size_t>(who)];
             if (own.request()) {
                 if (with.heavy)
-                    weft::sys::heavy_barrier();
+                    weft::sys::heavy_fence();
                 if (own.wait_outside(1)) {
                     touch();
-                    own.release_claim();
+                    own.release();
                 }
             }
         }

@@ -1,6 +1,6 @@
 // What a program calls: each a step of the thread that runs, and the free functions by which it is called.
 #include "model/explorer.hpp"
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace weft::model {
 namespace detail {
@@ -163,13 +163,13 @@ void explorer::fence(memory_order order, const place& at)
     memory_.end_step(current_);
 }
 
-void explorer::light_barrier()
+void explorer::light_fence()
 {
     if (!how_.membarrier)
         fence(std::memory_order_seq_cst, place::current());
 }
 
-void explorer::heavy_barrier()
+void explorer::heavy_fence()
 {
     if (current_ == nobody || how_.omit_heavy_barrier)
         return;
@@ -181,7 +181,7 @@ void explorer::heavy_barrier()
     for (int i = 0; i < program_.threads; ++i)
         drain_all(i);
     memory_.fence(current_, std::memory_order_seq_cst);
-    note(current_, "heavy barrier", nullptr);
+    note(current_, "heavy fence", nullptr);
     memory_.end_step(current_);
 }
 
@@ -284,10 +284,10 @@ void rmw_leave(memory_order order) noexcept
     explorer::get()->rmw_leave(order);
 }
 
-void light_barrier() noexcept
+void light_fence() noexcept
 {
     if (active())
-        explorer::get()->light_barrier();
+        explorer::get()->light_fence();
 }
 
 void wait(predicate ready, void* context, bool may_rest, const place& at)
@@ -380,10 +380,10 @@ void lock::release(const std::source_location& at)
 
 namespace weft::sys {
 
-void heavy_barrier() noexcept
+void heavy_fence() noexcept
 {
     if (model::detail::active())
-        model::detail::explorer::get()->heavy_barrier();
+        model::detail::explorer::get()->heavy_fence();
 }
 
 }  // namespace weft::sys

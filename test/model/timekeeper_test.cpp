@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace {
 
@@ -29,7 +29,7 @@ enum : std::uint32_t { asleep, awake, look };
 
 enum class omit {
     nothing,
-    light_barrier,
+    light_fence,
     announcement,
     early_announcement,  ///< K1 of who goes idle and keeps time, whose S2 is K2 as well
     keeping_time,        ///< as a condition of that
@@ -95,7 +95,7 @@ struct scheduler {
         if (keeps_time && without != omit::early_announcement)
             keeper_until.store(never, memory_order_relaxed);
         guard.release();
-        weft::sys::heavy_barrier();
+        weft::sys::heavy_fence();
         if (!sleep_until_given(self, keeps_time || without == omit::keeping_time))
             return false;
         check(m(self).note.load(memory_order_relaxed) == asleep, "a poke is left over");
@@ -170,7 +170,7 @@ struct scheduler {
                 (void)self.note.compare_exchange_strong(poked, asleep, memory_order_acq_rel, memory_order_acquire);
                 if (without != omit::announcement)
                     keeper_until.store(never, memory_order_relaxed);
-                weft::sys::heavy_barrier();
+                weft::sys::heavy_fence();
             }
             announced = false;
             const std::int64_t until = earliest.load(memory_order_relaxed);
@@ -200,8 +200,8 @@ struct scheduler {
     }
     void wake_timekeeper(std::int64_t when)
     {
-        if (without != omit::light_barrier)
-            weft::base::light_barrier();
+        if (without != omit::light_fence)
+            weft::base::light_fence();
         if (when >= keeper_until.load(memory_order_relaxed))
             return;
         guard.acquire();
@@ -296,7 +296,7 @@ TEST(model_timekeeper, sleeps_past_no_deadline)
     EXPECT_EXPLORED(explore<timers_and_work>({.preemptions = 2}, omit::nothing));
     EXPECT_EXPLORED(explore<timers_and_work>({.preemptions = 2, .membarrier = false}, omit::nothing));
     EXPECT_BROKEN("past the earliest", explore<timers_and_work>({.omit_heavy_barrier = true}, omit::nothing));
-    EXPECT_BROKEN("past the earliest", explore<timers_and_work>({.membarrier = false}, omit::light_barrier));
+    EXPECT_BROKEN("past the earliest", explore<timers_and_work>({.membarrier = false}, omit::light_fence));
     EXPECT_BROKEN("past the earliest", explore<timers_and_work>({}, omit::early_announcement));
 }
 

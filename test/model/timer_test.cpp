@@ -53,13 +53,13 @@ struct timed : runtime {
     static const char* thread_name(int i) { return i == 0 ? "owner" : i == 1 ? "M" : "thief"; }
     static constexpr std::int64_t now = 10;
 
-    struct late_timer : rt::timer {
+    struct spawn_timer : rt::timer {
         timed* of;
         plain<int> call{0};  ///< the generation for which a goroutine is held; 0: none
     };
 
     rt::timer_heap heap;
-    late_timer alarm;
+    spawn_timer alarm;
     std::array<rt::g, std::size_t{Generations} + 1> goroutines{};
     lock guard;
     atomic<int> generation{0};
@@ -81,7 +81,7 @@ struct timed : runtime {
         alarm.of = this;
         alarm.expire = [](rt::timer& t) noexcept
         {
-            auto& self = static_cast<late_timer&>(t);
+            auto& self = static_cast<spawn_timer&>(t);
             const int call = self.call.get();
             check(call != 0, "a timer expires without a goroutine");
             self.call.set(0);

@@ -212,7 +212,7 @@ bool enter_with_p_slow(m&) noexcept
     return true;
 }
 
-void park_inside(m*, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+void park_in_section(m*, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     park(me, commit, argument, why);
 }
@@ -222,12 +222,12 @@ void park_published(m*, g*, wait_reason) noexcept
     model::check(false, "nobody has an M");
 }
 
-bool park_until_inside(m*, deadline_wait& wait, wait_reason why) noexcept
+bool park_until_in_section(m*, deadline_wait& wait, wait_reason why) noexcept
 {
     return park_until(wait, why);
 }
 
-void ready_inside(m&, g* item) noexcept
+void ready_in_section(m&, g* item) noexcept
 {
     ready(item);
 }

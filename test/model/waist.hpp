@@ -53,7 +53,7 @@ inline void spin() noexcept
 
 }  // namespace weft::base
 
-#include "rt/core/claim.hpp"
+#include "rt/core/section_word.hpp"
 
 // The biased lock as one that works; it has a test of its own (biased_lock_test.cpp), in which its spinning is not
 // followed round by round.

@@ -37,8 +37,8 @@ inline constexpr std::uint32_t one_exploration = 2;
     return unusual.load(std::memory_order_relaxed) >= one_exploration;
 }
 
-/// light_barrier(), and whether something unusual goes on: the same branch tells.
-WEFT_ALWAYS_INLINE bool light_barrier_or_unusual() noexcept
+/// light_fence(), and whether something unusual goes on: the same branch tells.
+WEFT_ALWAYS_INLINE bool light_fence_or_unusual() noexcept
 {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (unusual.load(std::memory_order_relaxed) == 0) [[likely]]
@@ -52,19 +52,19 @@ WEFT_ALWAYS_INLINE bool light_barrier_or_unusual() noexcept
     return true;
 }
 
-/// light_barrier() for what is done only where the kernel has membarrier(2).
-WEFT_ALWAYS_INLINE void light_compiler_barrier() noexcept
+/// light_fence() for what is done only where the kernel has membarrier(2).
+WEFT_ALWAYS_INLINE void light_compiler_fence() noexcept
 {
     std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-/// The cheap half of an asymmetric store-load fence; its partner is sys::heavy_barrier(). Between a store and a later
-/// load it guarantees: either the load sees what the partner stored before its heavy barrier, or the partner's loads
+/// The cheap half of an asymmetric store-load fence; its partner is sys::heavy_fence(). Between a store and a later
+/// load it guarantees: either the load sees what the partner stored before its heavy fence, or the partner's loads
 /// after that barrier see our store. It costs a compiler barrier and a well predicted branch; where the kernel has no
 /// membarrier(2) it is a full fence.
-WEFT_ALWAYS_INLINE void light_barrier() noexcept
+WEFT_ALWAYS_INLINE void light_fence() noexcept
 {
-    (void)light_barrier_or_unusual();
+    (void)light_fence_or_unusual();
 }
 
 }  // namespace weft::base

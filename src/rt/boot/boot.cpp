@@ -16,9 +16,9 @@
 #include "rt/core/p.hpp"
 #include "rt/core/timer.hpp"
 #include "rt/report/debug_options.hpp"
+#include "rt/report/observer.hpp"
 #include "rt/report/panic.hpp"
 #include "rt/report/stack_depth.hpp"
-#include "rt/report/watch.hpp"
 #include "rt/sched/facts.hpp"
 #include "rt/sched/procs.hpp"
 #include "rt/sched/run_queues.hpp"
@@ -30,9 +30,9 @@
 #include "rt/services/hibernate/hibernate.hpp"
 #include "rt/services/hibernate/hibernator.hpp"
 #include "rt/services/scavenger.hpp"
-#include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/cpus.hpp"
+#include "sys/membarrier.hpp"
 #include "sys/memory.hpp"
 #include "sys/sanitizer.hpp"
 #include "sys/thread.hpp"
@@ -85,12 +85,12 @@ void stop_all_but(m& self) noexcept
 {
     static g_list abandoned;
     self.current->flags |= g::a_thread;
-    if (self.own.try_enter()) {
+    if (self.section.try_enter()) {
         take_all(*self.proc, abandoned);
         leave(self);
         return;
     }
-    if (self.own.without_p()) {
+    if (self.section.without_p()) {
         // No M gives a P away any more. One of its own will do, of which nobody else knows.
         static p own_proc(max_procs_limit);
         own_p(self, own_proc);
@@ -160,7 +160,7 @@ void stop_at_exit() noexcept
         p& proc = sched.at(i);
         proc.steal_lock.lock();
         if (m* const owner = proc.owner.load(base::memory_order_relaxed); owner != nullptr && owner != self)
-            owner->own.stop_for_good();
+            owner->section.stop_for_good();
         proc.steal_lock.unlock();
     }
     // Those without a P stop as well, at their next call.
@@ -179,17 +179,17 @@ void in_forked_child() noexcept
     forked.store(true, base::memory_order_relaxed);
     sched.stopping.store(true, base::memory_order_relaxed);  // nothing to stop: the threads are gone
     sched.start_hooks.fetch_add(1, base::memory_order_relaxed);
-    stop_watch_in_child();
+    stop_observer_in_child();
     restart_hibernation_in_child();
     if (m* const self = this_m(); self != nullptr)
-        self->own.mark_forked();
+        self->section.mark_forked();
 }
 
 void start(const options& opt)
 {
     check_options(opt);
     const int procs = opt.procs > 0 ? opt.procs : default_procs();
-    sys::init_barrier(debugging().nomembarrier);
+    sys::init_membarrier(debugging().nomembarrier);
     sys::init_guards(debugging().noguardmarker);
     init_hibernation({.off = opt.hibernate_after.count() == 0 && !debugging().hibernate,
                       .depth_is_measured = debugging().stacks,
@@ -201,7 +201,7 @@ void start(const options& opt)
     sched.slice.store(opt.slice.count(), base::memory_order_relaxed);
     sched.keep_idle_m.store(opt.keep_threads.count(), base::memory_order_relaxed);
     install_reports();
-    start_watch(opt.dump_on_sigquit);
+    start_observer(opt.dump_on_sigquit);
     start_measuring_depth();
     sched.cpus = static_cast<std::uint32_t>(sys::cpus_in_mask());
     set_procs(procs);
@@ -214,7 +214,7 @@ void start(const options& opt)
         throw std::system_error(error, std::generic_category(),
                                 "weft: can't start the first thread (see ulimit -u, the cgroup's pids.max)");
     start_sysmon();
-    start_decay();
+    start_scavenger();
     static bool registered = false;
     if (!registered) {
         registered = true;
@@ -257,7 +257,7 @@ bool runtime_stopped() noexcept
     return rt::sched.stopping.load(base::memory_order_relaxed);
 }
 
-run_scope::run_scope(const options& opt) : watched_(opt.detect_deadlock)
+run_scope::run_scope(const options& opt) : detects_deadlock_(opt.detect_deadlock)
 {
     if (rt::on_goroutine())
         throw std::logic_error(
@@ -267,16 +267,16 @@ run_scope::run_scope(const options& opt) : watched_(opt.detect_deadlock)
     rt::ensure_started(opt);
     if (opt.procs > 0)
         rt::set_procs(opt.procs);
-    if (!watched_)
-        rt::sched.runs_unwatched.fetch_add(1, base::memory_order_relaxed);
+    if (!detects_deadlock_)
+        rt::sched.runs_without_detection.fetch_add(1, base::memory_order_relaxed);
     rt::sched.runs.fetch_add(1, base::memory_order_relaxed);
 }
 
 run_scope::~run_scope()
 {
     rt::sched.runs.fetch_sub(1, base::memory_order_relaxed);
-    if (!watched_)
-        rt::sched.runs_unwatched.fetch_sub(1, base::memory_order_relaxed);
+    if (!detects_deadlock_)
+        rt::sched.runs_without_detection.fetch_sub(1, base::memory_order_relaxed);
     static base::atomic<int> registrations{0};
     constexpr int most =
         64;  // each costs memory for good; programs that call run() that often keep nothing static in it

@@ -1,7 +1,7 @@
 // Start and stop of the runtime.
 //
 // It starts at the first run() or go(). It stops when the process exits: a handler of atexit() takes every M out of
-// the game (claim::stop_for_good), so that static destructors run with no goroutine beside them. The handler is
+// the game (section_word::stop_for_good), so that static destructors run with no goroutine beside them. The handler is
 // registered again at the end of each run(), so that it comes before the destructors of what main's goroutine has made.
 /// exit() was called on a goroutine. It alone goes on, as if it were a plain thread: what it waits for is not run by
 /// the scheduler any more, and what is queued behind it never runs.

@@ -9,7 +9,7 @@
 #include "rt/core/timer.hpp"
 #include "rt/core/wait_reason.hpp"
 #include "rt/report/dump.hpp"
-#include "rt/report/watch.hpp"
+#include "rt/report/observer.hpp"
 #include "rt/sched/hooks.hpp"
 #include "rt/sched/scheduler.hpp"
 #include "rt/sched/sleep.hpp"
@@ -18,7 +18,7 @@
 #include "rt/sched/wake.hpp"
 #include "rt/services/hibernate/hibernator.hpp"
 #include "rt/services/scavenger.hpp"
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 #include "sys/sanitizer.hpp"
 #include "sys/thread.hpp"
 
@@ -60,11 +60,11 @@ bool somebody_else() noexcept
 {
     const plain_threads before = plain_threads::count();  // L1
     const int threads = sys::thread_count();              // L2
-    sys::heavy_barrier();                                 // L3
+    sys::heavy_fence();                                   // L3
     if (!(plain_threads::count() == before) || any_work() || earliest_timer() != never)
         return true;  // L4
-    const std::uint64_t known = std::uint64_t{sched.ms} + (sysmon_runs() ? 1U : 0U) + (decay_runs() ? 1U : 0U) +
-                                (watch_runs() ? 1U : 0U) + (hibernator_runs() ? 1U : 0U) +
+    const std::uint64_t known = std::uint64_t{sched.ms} + (sysmon_runs() ? 1U : 0U) + (scavenger_runs() ? 1U : 0U) +
+                                (observer_runs() ? 1U : 0U) + (hibernator_runs() ? 1U : 0U) +
                                 (before.parks - before.readies) + static_cast<std::uint64_t>(sys::sanitizer_threads);
     return static_cast<std::uint64_t>(threads) != known;  // L5
 }
@@ -104,11 +104,11 @@ void report_one(g& item, void* argument) noexcept
 outlook look_for_deadlock() noexcept
 {
     sched.lock.lock();
-    if (!must_watch() || sched.stopping.load(base::memory_order_relaxed) || earliest_timer() != never) {
+    if (!must_look_for_deadlock() || sched.stopping.load(base::memory_order_relaxed) || earliest_timer() != never) {
         sched.lock.unlock();
         return outlook::going_on;
     }
-    if (sched.runs_unwatched.load(base::memory_order_relaxed) != 0 || !all_asleep() || somebody_else() ||
+    if (sched.runs_without_detection.load(base::memory_order_relaxed) != 0 || !all_asleep() || somebody_else() ||
         waits_for_outside()) {
         sched.lock.unlock();
         return outlook::unknown;

@@ -3,8 +3,8 @@
 
 #include "rt/boot/boot.hpp"
 #include "rt/boot/deadlock.hpp"
+#include "rt/report/observer.hpp"
 #include "rt/report/stack_depth.hpp"
-#include "rt/report/watch.hpp"
 #include "rt/services/bubble/bubble.hpp"
 #include "rt/services/hibernate/hibernate.hpp"
 #include "rt/services/hibernate/hibernator.hpp"
@@ -19,7 +19,7 @@ constinit const upward_hooks hooks{
     .thaw = &thaw,
     .nudge_hibernator = &nudge_hibernator,
     .expect_to_touch = &expect_to_touch,
-    .observe_park = &look_at_park,
+    .observe_park = &observe_park,
     .must_move = &must_move,
     .measure_depth = &measure_depth,
     .bubble_park = [](m& self, bool inside, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
@@ -33,9 +33,9 @@ constinit const upward_hooks hooks{
     .bubble_start = &start_in,
     .bubble_retain = [](bubble& in) noexcept { in.retain(); },
     .bubble_release = [](bubble& in) noexcept { in.release(); },
-    .bubble_arm = [](bubble& in, m* self, timer& alarm) noexcept { in.arm_inside(self, alarm); },
+    .bubble_arm = [](bubble& in, m* self, timer& alarm) noexcept { in.arm_in_section(self, alarm); },
 };
 
-constinit const memory_hooks above_stacks{.poke_decay = &poke_decay_slow, .relieve = &relieve_slow};
+constinit const memory_hooks above_stacks{.wake_scavenger = &wake_scavenger_slow, .relieve = &relieve_slow};
 
 }  // namespace weft::rt

@@ -14,13 +14,13 @@
 
 namespace weft::rt {
 
-inline constexpr std::uint8_t settled_bit = 0x40;
+inline constexpr std::uint8_t aged_bit = 0x40;
 inline constexpr std::uint8_t cold_bit = 0x20;
-static_assert((wait_reason_bits & (settled_bit | cold_bit | seen_waiting)) == 0);
+static_assert((wait_reason_bits & (aged_bit | cold_bit | seen_waiting)) == 0);
 
-[[nodiscard]] constexpr bool says_settled(wait_reason why) noexcept
+[[nodiscard]] constexpr bool says_aged(wait_reason why) noexcept
 {
-    return (static_cast<std::uint8_t>(why) & settled_bit) != 0;
+    return (static_cast<std::uint8_t>(why) & aged_bit) != 0;
 }
 [[nodiscard]] constexpr bool says_cold(wait_reason why) noexcept
 {
@@ -28,10 +28,10 @@ static_assert((wait_reason_bits & (settled_bit | cold_bit | seen_waiting)) == 0)
 }
 
 /// False: the word has changed meanwhile.
-[[nodiscard]] inline bool settle(base::atomic<wait_reason>& word) noexcept
+[[nodiscard]] inline bool mark_aged(base::atomic<wait_reason>& word) noexcept
 {
     wait_reason seen = word.load(base::memory_order_relaxed);
-    return word.compare_exchange_strong(seen, static_cast<wait_reason>(static_cast<std::uint8_t>(seen) | settled_bit),
+    return word.compare_exchange_strong(seen, static_cast<wait_reason>(static_cast<std::uint8_t>(seen) | aged_bit),
                                         base::memory_order_relaxed);
 }
 
@@ -49,7 +49,7 @@ inline void clear_cold(base::atomic<wait_reason>& word) noexcept
 {
     wait_reason seen = word.load(base::memory_order_relaxed);
     while (!word.compare_exchange_weak(
-        seen, static_cast<wait_reason>(static_cast<std::uint8_t>(seen) & ~(cold_bit | settled_bit)),
+        seen, static_cast<wait_reason>(static_cast<std::uint8_t>(seen) & ~(cold_bit | aged_bit)),
         base::memory_order_release, base::memory_order_relaxed)) {
     }
 }

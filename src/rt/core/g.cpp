@@ -19,11 +19,11 @@ struct {
     std::uint32_t single_count = 0;  // guarded by lock
     // Small pages first, so that a small program stays small; then whole huge pages, because a burst of a million
     // goroutines would otherwise spend more time in page faults than in everything else.
-    region small{std::size_t{256} << 10, std::size_t{1} << 20, sys::pages::small, name};  // guarded by lock
-    region large{std::size_t{4} << 20, std::size_t{1} << 36, sys::pages::huge, name};     // guarded by lock
-    base::counter bytes;                                                                  // written under lock
-    std::array<g_row, g_walk::most_rows> rows{};                                          // guarded by lock
-    std::size_t row_count = 0;                                                            // guarded by lock
+    arena small{std::size_t{256} << 10, std::size_t{1} << 20, sys::pages::small, name};  // guarded by lock
+    arena large{std::size_t{4} << 20, std::size_t{1} << 36, sys::pages::huge, name};     // guarded by lock
+    base::counter bytes;                                                                 // written under lock
+    std::array<g_row, g_walk::most_rows> rows{};                                         // guarded by lock
+    std::size_t row_count = 0;                                                           // guarded by lock
 } pool;
 
 g*& magazine_link(g* first) noexcept

@@ -54,7 +54,7 @@ struct alignas(base::cache_line) g {
         kept = 16,                     ///< detail::storage_life::kept
         bubbled = 32,                  ///< belongs to a bubble: `member` is set (bubble.hpp)
         explored = 64,                 ///< and to one whose order of running is drawn
-        stays_hot = 128,               ///< attr::hibernate is false
+        not_hibernated = 128,          ///< attr::hibernate is false
         special = a_thread | bubbled,  ///< parks and is readied in another way
     };
 

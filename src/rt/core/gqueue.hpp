@@ -16,7 +16,7 @@ namespace weft::rt {
 
 class gqueue {
 public:
-    /// A hint unless the caller has just made a heavy barrier.
+    /// A hint unless the caller has just made a heavy fence.
     [[nodiscard]] std::size_t size() const noexcept { return counted_.load(base::memory_order_relaxed); }
 
     void push(g* item) noexcept

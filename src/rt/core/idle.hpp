@@ -20,7 +20,7 @@ public:
     };
     [[nodiscard]] view read() const noexcept { return split(word_.load(base::memory_order_relaxed)); }
 
-    /// After work was made (and a light barrier): is there an idle P, and nobody looking for work?
+    /// After work was made (and a light fence): is there an idle P, and nobody looking for work?
     [[nodiscard]] bool needs_waking() const noexcept
     {
         const view now = read();

@@ -10,9 +10,9 @@
 #include "base/atomic.hpp"
 #include "base/cpu.hpp"
 #include "base/rand.hpp"
-#include "rt/core/claim.hpp"
 #include "rt/core/g.hpp"
 #include "rt/core/p.hpp"
+#include "rt/core/section_word.hpp"
 #include "sys/context.hpp"
 #include "sys/exception_globals.hpp"
 
@@ -25,7 +25,7 @@ using commit_fn = bool (*)(g* parked, void* argument) noexcept;
 
 struct alignas(base::cache_line) m {
     // -- what each switch touches; by the M itself, `own` also by thieves
-    claim own;
+    section_word section;
     g* current = nullptr;  ///< the running goroutine; null on g0
     /// Given by whoever wakes this M. Without a P the one that it had: a hint, and a place for timers.
     p* proc = nullptr;
@@ -40,7 +40,7 @@ struct alignas(base::cache_line) m {
     g* locked = nullptr;              ///< the goroutine that has this thread for itself
     g* handed = nullptr;              ///< = locked, runnable again; set with handed_proc by whoever found it
     p* handed_proc = nullptr;         ///< the P to run it with
-    const g* stays = nullptr;         ///< may run here again although it is to move at each park (watch.hpp)
+    const g* may_stay = nullptr;      ///< may run here again although it is to move at each park (watch.hpp)
     bool spinning = false;            ///< counted in idle_word
     std::int64_t stole_at = 0;        ///< when it last got work from elsewhere, ns; 0: not since it was out of work
     std::uint32_t wasted_steals = 0;  ///< in a row; find.cpp
@@ -66,7 +66,7 @@ struct alignas(base::cache_line) m {
     /// Why it goes through g0 at each scheduling decision. 0 nearly always; by the M itself.
     enum : std::uint8_t {
         has_locked = 1,  ///< `locked` is not null
-        watched = 2,     ///< a debug option wants to see each park (watch.hpp)
+        observed = 2,    ///< a debug option wants to see each park (watch.hpp)
     };
     std::uint8_t detour = 0;
 
@@ -89,7 +89,7 @@ struct alignas(base::cache_line) m {
     alignas(base::cache_line) base::atomic<std::uint32_t> note{asleep};  ///< futex word
 };
 
-static_assert(offsetof(m, own) == 0, "biased_lock goes from an M to its claim");
+static_assert(offsetof(m, section) == 0, "biased_lock goes from an M to its section_word");
 
 /// The calling thread's M; null on a plain thread. Never inlined, and not to be kept across a switch or user code: the
 /// goroutine may go on on another thread.

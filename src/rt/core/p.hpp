@@ -30,7 +30,7 @@ struct alignas(base::cache_line) p {
     const std::uint32_t id;
     /// Whose turn it is when both rings have work. Not by the parity of `tick`: runnext counts there too, and a
     /// goroutine that starts another one and waits for it would always meet the same one.
-    bool fresh_turn = false;
+    bool fresh_is_next = false;
     /// By the owner, read by anybody: goroutines that have parked: their commit_fn has run.
     base::counter parks;
     runq<256> ready;  ///< readied and yielded ones: first in, first out

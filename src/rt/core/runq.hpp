@@ -1,6 +1,6 @@
 // runq: a ring of runnable goroutines, plain memory. Its owner P's M touches it inside its claim, a thief with the M
-// claimed (claim.hpp); so nothing here is an atomic read-modify-write. head and tail are atomic words only so that
-// others may look whether there is anything to steal.
+// claimed (section_word.hpp); so nothing here is an atomic read-modify-write. head and tail are atomic words only so
+// that others may look whether there is anything to steal.
 #pragma once
 
 #include <array>

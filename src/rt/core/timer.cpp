@@ -111,7 +111,7 @@ bool timer_heap::disarm(timer& t) noexcept
     if (t.heap == nullptr)
         return false;
     bool armed = false;
-    if (!t.stays) {
+    if (!t.only_fires) {
         timer_heap& heap = *t.heap;
         heap.lock_.lock();
         armed = t.state.load(base::memory_order_relaxed) == timer::status::armed;

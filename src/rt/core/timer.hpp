@@ -40,7 +40,7 @@ struct timer {
     base::atomic<status> state{status::idle};
     /// It ends by firing alone: nobody disarms it while it is armed. Then the heap need not tell it where it is, and
     /// sifting touches no memory but its own. With a million sleepers, telling them was most of a sleep.
-    bool stays = false;
+    bool only_fires = false;
 };
 
 class timer_heap {
@@ -73,20 +73,20 @@ private:
     class entry {
     public:
         explicit entry(timer& t) noexcept
-            : when(t.when), t_(reinterpret_cast<std::uintptr_t>(&t) | (t.stays ? stays : 0))
+            : when(t.when), t_(reinterpret_cast<std::uintptr_t>(&t) | (t.only_fires ? only_fires : 0))
         {
         }
-        [[nodiscard]] timer& get() const noexcept { return *reinterpret_cast<timer*>(t_ & ~stays); }
+        [[nodiscard]] timer& get() const noexcept { return *reinterpret_cast<timer*>(t_ & ~only_fires); }
         void tell(std::size_t at) const noexcept
         {
-            if ((t_ & stays) == 0)
+            if ((t_ & only_fires) == 0)
                 get().index = at;
         }
 
         std::int64_t when;
 
     private:
-        static constexpr std::uintptr_t stays = 1;  // of the address: what stays is not even looked at
+        static constexpr std::uintptr_t only_fires = 1;  // of the address: what stays is not even looked at
         std::uintptr_t t_;
     };
     void grow() noexcept;

@@ -40,7 +40,7 @@ base::atomic<int> breaker{-1};  ///< set under init_lock, before `poller`
 
 }  // namespace
 
-constinit base::atomic<std::uint32_t> netpoll::watched_{0};
+constinit base::atomic<std::uint32_t> netpoll::registered_{0};
 constinit base::atomic<std::int64_t> netpoll::polled_at_{1};
 
 // --- poll_desc
@@ -82,7 +82,7 @@ poll_desc::answer poll_desc::ask(poll_side s) noexcept
     if (error == 0)
         asked_.store(wanted, base::memory_order_relaxed);
     lock_.unlock();
-    const bool first = error == 0 && before == 0 && netpoll::watched_.fetch_add(1, base::memory_order_seq_cst) == 0;
+    const bool first = error == 0 && before == 0 && netpoll::registered_.fetch_add(1, base::memory_order_seq_cst) == 0;
     return {-error, first};
 }
 
@@ -154,7 +154,7 @@ void netpoll::close(poll_desc& desc) noexcept
         // Not left to close(2): the kernel keeps what a child process or a dup() still has open.
         sys::poller_remove(poller.load(base::memory_order_relaxed), desc.fd_);
         desc.asked_.store(0, base::memory_order_relaxed);
-        watched_.fetch_sub(1, base::memory_order_relaxed);
+        registered_.fetch_sub(1, base::memory_order_relaxed);
     }
     desc.fd_ = -1;
     pool.lock.lock();

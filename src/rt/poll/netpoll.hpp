@@ -180,7 +180,7 @@ public:
     static void take_interrupt() noexcept;
 
     /// Whether the kernel watches any descriptor.
-    [[nodiscard]] static bool in_use() noexcept { return watched_.load(base::memory_order_relaxed) != 0; }
+    [[nodiscard]] static bool in_use() noexcept { return registered_.load(base::memory_order_relaxed) != 0; }
 
 private:
     friend class poll_desc;
@@ -189,8 +189,8 @@ private:
     static int wait_and_deliver(std::int64_t until, g_list& out) noexcept;
     static void deliver(const sys::poll_report& r, g_list& out) noexcept;
 
-    static constinit base::atomic<std::uint32_t> watched_;   ///< descs that the kernel knows
-    static constinit base::atomic<std::int64_t> polled_at_;  ///< ns; 0: an M waits in poll()
+    static constinit base::atomic<std::uint32_t> registered_;  ///< descs that the kernel knows
+    static constinit base::atomic<std::int64_t> polled_at_;    ///< ns; 0: an M waits in poll()
 };
 
 }  // namespace weft::rt

@@ -18,10 +18,10 @@
 #include "rt/sched/m_thread.hpp"
 #include "rt/stack/stack.hpp"
 #include "sys/backtrace.hpp"
-#include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
 #include "sys/interrupt.hpp"
+#include "sys/membarrier.hpp"
 #include "sys/peek.hpp"
 #include "sys/thread.hpp"
 
@@ -260,7 +260,7 @@ public:
     /// bounds and class belong together, and stacks stay memory of that class for ever.
     void check()
     {
-        sys::heavy_barrier();  // what was written before anything that view_of() has seen is visible from here on
+        sys::heavy_fence();  // what was written before anything that view_of() has seen is visible from here on
         for (std::size_t i = 0; i < batched_; ++i) {
             const view before = batch_[i];
             const view now = view_of(*before.item);

@@ -34,7 +34,7 @@ bool give_way(m& self) noexcept
     proc.steal_lock.lock();  // no thief is in its section: we are inside
     take_owner_off(proc);
     proc.steal_lock.unlock();
-    self.own.give_up();
+    self.section.give_up();
     hand_off(proc);
     self.gave_way_at = sys::monotonic_now();
     return true;
@@ -103,7 +103,7 @@ WEFT_NOINLINE void end_blocking(blocking_call& call) noexcept
     if (self == nullptr)
         return;
     self->blocking.store(p::no_tick, base::memory_order_relaxed);
-    if (self->own.without_p()) [[unlikely]]
+    if (self->section.without_p()) [[unlikely]]
         end_without_p(*self, call);
 }
 

@@ -7,7 +7,7 @@
 
 namespace weft::rt {
 
-void unstarted::prepare(void* storage, detail::task_body body, const void* started_at)
+void deferred_goroutine::prepare(void* storage, detail::task_body body, const void* started_at)
 {
     g* const item = g::of_storage(storage);
     if (sched.start_hooks.load(base::memory_order_relaxed) != 0) [[unlikely]]
@@ -17,7 +17,7 @@ void unstarted::prepare(void* storage, detail::task_body body, const void* start
         hooks.bubble_prepare(*b, item);
 }
 
-void unstarted::drop(void* storage) noexcept
+void deferred_goroutine::drop(void* storage) noexcept
 {
     const g& item = *g::of_storage(storage);
     if ((item.flags & g::bubbled) != 0) [[unlikely]]
@@ -25,7 +25,7 @@ void unstarted::drop(void* storage) noexcept
     detail::task_drop(storage);
 }
 
-g* unstarted::start() noexcept
+g* deferred_goroutine::start() noexcept
 {
     g* const item = g::of_storage(storage_);
     storage_ = nullptr;

@@ -1,4 +1,4 @@
-// unstarted: a goroutine that somebody will start later, when nothing may fail or wait any more.
+// deferred_goroutine: a goroutine that somebody will start later, when nothing may fail or wait any more.
 //
 // A timer's `expire` may run no code but the runtime's and take no lock that somebody parks with. What a timer does
 // beyond waking a waiter (send to a channel, call a function, cancel a context) is therefore done by a goroutine, which
@@ -19,35 +19,36 @@
 namespace weft::rt {
 
 /// Owns the goroutine until start(). Empty when default-constructed or moved from.
-class unstarted {
+class deferred_goroutine {
 public:
-    unstarted() noexcept = default;
+    deferred_goroutine() noexcept = default;
     /// `started_at`: a code address, for reports. Throws as detail::task_new().
     template <class F>
-    static unstarted make(F f, const void* started_at)
+    static deferred_goroutine make(F f, const void* started_at)
     {
         using closure = detail::inline_closure<F>;
         static_assert(detail::fits_inline<closure> && std::is_nothrow_move_constructible_v<F>);
-        unstarted made;
+        deferred_goroutine made;
         made.storage_ = detail::task_new();
         ::new (made.storage_) closure{std::move(f)};
         made.destroy_ = [](void* s) noexcept { static_cast<closure*>(s)->~closure(); };
         prepare(made.storage_, &closure::run, started_at);
         return made;
     }
-    unstarted(unstarted&& other) noexcept : storage_(std::exchange(other.storage_, nullptr)), destroy_(other.destroy_)
+    deferred_goroutine(deferred_goroutine&& other) noexcept
+        : storage_(std::exchange(other.storage_, nullptr)), destroy_(other.destroy_)
     {
     }
-    unstarted& operator=(unstarted&& other) noexcept
+    deferred_goroutine& operator=(deferred_goroutine&& other) noexcept
     {
         std::swap(storage_, other.storage_);
         std::swap(destroy_, other.destroy_);
         return *this;
     }
-    unstarted(const unstarted&) = delete;
-    unstarted& operator=(const unstarted&) = delete;
+    deferred_goroutine(const deferred_goroutine&) = delete;
+    deferred_goroutine& operator=(const deferred_goroutine&) = delete;
     /// Destroys the closure: not under a lock, nor inside a section.
-    ~unstarted()
+    ~deferred_goroutine()
     {
         if (storage_ == nullptr)
             return;

@@ -15,11 +15,11 @@ bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept
     heap.run_expired(now, woken);
     if (woken.empty())
         return false;
-    hand_in(this_m(), &proc, woken);
+    ready_batch(this_m(), &proc, woken);
     return true;
 }
 
-void hand_in(m* self, p* proc, g_list& woken) noexcept
+void ready_batch(m* self, p* proc, g_list& woken) noexcept
 {
     g_list shared;
     while (g* const item = woken.pop_front()) {

@@ -13,6 +13,6 @@ namespace weft::rt {
 bool fire_timers(p& proc, timer_heap& heap, std::int64_t now) noexcept;
 /// Makes what the poller has found runnable: on `proc`, which belongs to `self`, or for all (null `proc`). `self` is
 /// null on a plain thread, else inside a section.
-void hand_in(m* self, p* proc, g_list& woken) noexcept;
+void ready_batch(m* self, p* proc, g_list& woken) noexcept;
 
 }  // namespace weft::rt

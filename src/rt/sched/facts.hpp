@@ -7,7 +7,7 @@
 
 namespace weft::rt {
 
-/// Uniform in [0, n), n > 0; for choices, not for secrets. `self`: see park_inside().
+/// Uniform in [0, n), n > 0; for choices, not for secrets. `self`: see park_in_section().
 [[nodiscard]] std::uint32_t random_below(m* self, std::uint32_t n) noexcept;
 
 /// The caller's time in ns: the monotonic clock, or that of its bubble.

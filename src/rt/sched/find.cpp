@@ -10,8 +10,8 @@
 #include "rt/sched/sleep.hpp"
 #include "rt/sched/steal.hpp"
 #include "rt/sched/wake.hpp"
-#include "sys/barrier.hpp"
 #include "sys/clock.hpp"
+#include "sys/membarrier.hpp"
 
 namespace weft::rt {
 
@@ -42,26 +42,26 @@ bool poll_now(m& self, std::int64_t now) noexcept
     netpoll::poll_after(now, 0, false, woken);
     if (woken.empty())
         return false;
-    hand_in(&self, self.proc, woken);
+    ready_batch(&self, self.proc, woken);
     return true;
 }
 
 /// F: the M has found work and stops looking for it; whoever has skipped a wake-up because of us is made good for.
-void found(m& self) noexcept
+void stop_spinning(m& self) noexcept
 {
     if (!self.spinning)
         return;
     self.spinning = false;
     sched.idle.end_spin();  // F1
     if (sched.idle.needs_waking()) {
-        sys::heavy_barrier();  // F2
+        sys::heavy_fence();  // F2
         if (any_work())
             wake_one();
     }
 }
 
 /// Called when `self` has run out of work: did what it last got from others keep it busy?
-void judge_steal(m& self, std::int64_t now) noexcept
+void weigh_steal(m& self, std::int64_t now) noexcept
 {
     if (self.stole_at == 0)
         return;
@@ -109,7 +109,7 @@ g* find_runnable(m& self) noexcept
         g* item = next_local(proc);
         if (item == nullptr) {
             const std::int64_t now = sys::monotonic_now();
-            judge_steal(self, now);
+            weigh_steal(self, now);
             if (fire_all_timers(self, now))
                 item = next_local(proc);
             if (item == nullptr && poll_now(self, now))
@@ -118,7 +118,7 @@ g* find_runnable(m& self) noexcept
                 item = look_elsewhere(self, now);
         }
         if (item != nullptr) {
-            found(self);
+            stop_spinning(self);
             return item;
         }
         if (!go_idle(self))

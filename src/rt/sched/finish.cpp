@@ -77,7 +77,7 @@ WEFT_ALWAYS_INLINE g* finish_run(m& self, const goroutine_end& end) noexcept
     if (!enter_with_p(self)) [[unlikely]]
         end_without_p(self, end);
     if (!end.kept)
-        drop_inside(self, self.current);
+        drop_in_section(self, self.current);
     if (self.detour != 0) [[unlikely]]
         set_locked(self, nullptr);
     return next_direct(self);

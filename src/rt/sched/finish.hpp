@@ -24,7 +24,7 @@ struct goroutine_end {
 [[noreturn]] void goroutine_main(void* argument);
 
 /// Puts a control block away; it belongs to nobody else.
-WEFT_ALWAYS_INLINE void drop_inside(m& self, g* item) noexcept
+WEFT_ALWAYS_INLINE void drop_in_section(m& self, g* item) noexcept
 {
     if (item->extra != nullptr) [[unlikely]]
         drop_extra(item);

@@ -18,7 +18,7 @@ namespace weft::rt {
 namespace {
 
 /// finish_switch() on g0 where debug options want to know of each park.
-WEFT_NOINLINE void finish_watched_switch(m& self) noexcept
+WEFT_NOINLINE void finish_observed_switch(m& self) noexcept
 {
     hooks.observe_park(self);
     finish_switch(self);
@@ -28,7 +28,7 @@ WEFT_NOINLINE void finish_watched_switch(m& self) noexcept
 /// finish_switch() on g0 of an M without a P.
 void finish_outside(m& self) noexcept
 {
-    if ((self.detour & m::watched) != 0)
+    if ((self.detour & m::observed) != 0)
         hooks.observe_park(self);
     commit_fn const commit = std::exchange(self.commit, nullptr);
     g* const parked = std::exchange(self.committing, nullptr);
@@ -49,7 +49,7 @@ void schedule(m& self) noexcept
         if (self.locked != nullptr) {
             next = wait_locked(self);
         } else {
-            if (self.own.outside() && !rejoin(self))
+            if (self.section.outside() && !rejoin(self))
                 return;
             next = find_runnable(self);
             if (next == nullptr)
@@ -62,10 +62,10 @@ void schedule(m& self) noexcept
                     return;
                 continue;
             }
-            if ((self.detour & m::watched) != 0 && hooks.must_move(self, next)) {
+            if ((self.detour & m::observed) != 0 && hooks.must_move(self, next)) {
                 push_next(*self.proc, next);
                 if (!pass_p_on(self))
-                    self.stays = next;  // no other thread is to be had
+                    self.may_stay = next;  // no other thread is to be had
                 else if (!sleep_without_p(self))
                     return;
                 continue;
@@ -75,15 +75,15 @@ void schedule(m& self) noexcept
             stop_here();
         prepare_run(self, next);
         switch_to(&self, &self.g0, next);
-        if (self.own.outside()) [[unlikely]] {
+        if (self.section.outside()) [[unlikely]] {
             finish_outside(self);
             continue;
         }
-        if ((self.detour & m::watched) != 0)
-            finish_watched_switch(self);
+        if ((self.detour & m::observed) != 0)
+            finish_observed_switch(self);
         else
             finish_switch(self);
-        self.own.rest();
+        self.section.rest();
     }
 }
 

@@ -52,7 +52,7 @@ void* m_main(void* argument) noexcept
     self.thread_id.store(sys::this_thread_id(), base::memory_order_relaxed);
     self.stole_at = 0;
     self.wasted_steals = 0;
-    self.detour = sched.parks_are_observed ? m::watched : 0;
+    self.detour = sched.parks_are_observed ? m::observed : 0;
     sys::precise_sleep();
     const sys::signal_stack for_faults;
     if (!for_faults.good())
@@ -110,7 +110,7 @@ int start_m(p* proc, bool spinning) noexcept
         fresh->spinning = false;
         if (proc != nullptr) {
             disown_p(*fresh, *proc);
-            fresh->own.give_up();
+            fresh->section.give_up();
         }
         sched.lock.lock();
         --sched.ms;

@@ -34,7 +34,7 @@ WEFT_ALWAYS_INLINE void leave_for_next(m* self, g* me, commit_fn commit, void* a
     leave(*self);
 }
 
-/// A commit_fn for look_at_park(), which asks for one.
+/// A commit_fn for observe_park(), which asks for one.
 bool nothing_to_commit(g*, void*) noexcept
 {
     return true;
@@ -117,7 +117,7 @@ WEFT_HOT WEFT_NOINLINE void park(g* me, commit_fn commit, void* argument, wait_r
 }
 WEFT_HIDDEN_FRAME(park);
 
-void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
+void park_in_section(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept
 {
     if ((me->flags & g::special) != 0) [[unlikely]] {
         park_special(self, true, me, commit, argument, why);
@@ -125,7 +125,7 @@ void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason w
     }
     leave_for_next(self, me, commit, argument, why);
 }
-WEFT_HIDDEN_FRAME(park_inside);
+WEFT_HIDDEN_FRAME(park_in_section);
 
 void park_published(m* self, g* me, wait_reason why) noexcept
 {
@@ -145,18 +145,18 @@ WEFT_HIDDEN_FRAME(park_published);
 bool park_until(deadline_wait& wait, wait_reason why) noexcept
 {
     if ((wait.waiter->flags & g::a_thread) != 0)
-        return park_until_inside(nullptr, wait, why);
+        return park_until_in_section(nullptr, wait, why);
     park(wait.waiter, &publish_and_arm, &wait, why);
     timer_heap::disarm(wait.alarm);
     return !wait.timed_out;
 }
 WEFT_HIDDEN_FRAME(park_until);
 
-bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept
+bool park_until_in_section(m* self, deadline_wait& wait, wait_reason why) noexcept
 {
     g* const me = wait.waiter;
     if (self != nullptr) {
-        park_inside(self, me, &publish_and_arm, &wait, why);
+        park_in_section(self, me, &publish_and_arm, &wait, why);
         timer_heap::disarm(wait.alarm);
         return !wait.timed_out;
     }
@@ -182,6 +182,6 @@ bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept
     }
     return !wait.timed_out;
 }
-WEFT_HIDDEN_FRAME(park_until_inside);
+WEFT_HIDDEN_FRAME(park_until_in_section);
 
 }  // namespace weft::rt

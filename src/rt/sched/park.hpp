@@ -17,10 +17,10 @@ void park(g* self, commit_fn commit, void* argument, wait_reason why) noexcept;
 
 /// park() in the section that begin_section() began: `self` is what it has returned. The section has ended when this
 /// returns.
-void park_inside(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
+void park_in_section(m* self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
 
-/// The same for whoever has been published in a section that claim::try_enter_simply() began, to those alone who wait
-/// for its end (biased_lock::held_by_section_of()). Precondition: not g::special.
+/// The same for whoever has been published in a section that section_word::try_enter_simply() began, to those alone who
+/// wait for its end (biased_lock::held_by_section_of()). Precondition: not g::special.
 void park_published(m* self, g* me, wait_reason why) noexcept;
 
 /// How a wait with a deadline ends early.
@@ -38,8 +38,8 @@ static_assert(std::is_standard_layout_v<deadline_wait>, "of_alarm: the alarm is 
 /// park() until ready() or the deadline. True: readied; false: `expire` won.
 bool park_until(deadline_wait& wait, wait_reason why) noexcept;
 
-/// The same in a section, see park_inside().
-bool park_until_inside(m* self, deadline_wait& wait, wait_reason why) noexcept;
+/// The same in a section, see park_in_section().
+bool park_until_in_section(m* self, deadline_wait& wait, wait_reason why) noexcept;
 
 /// park() without looking at what is special of `me`, in the section of `self`, which it ends.
 void switch_out(m& self, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;

@@ -20,9 +20,9 @@ constexpr std::int64_t worth_moving = 300;
 
 /// The longest waiting goroutine of a queue. Which queue begins changes each `turn`: decisions may be so slow that
 /// there is always an old goroutine in each of them.
-g* next_queued(p& proc, std::uint32_t procs, std::uint64_t turn, std::int64_t now) noexcept
+g* next_queued(p& proc, std::uint32_t procs, std::uint64_t round, std::int64_t now) noexcept
 {
-    for (std::uint64_t queue = turn; queue < turn + 3; ++queue) {
+    for (std::uint64_t queue = round; queue < round + 3; ++queue) {
         switch (queue % 3) {
             case 0:
                 if (g* const item = sched.global.take(sched.global.share(procs), proc.ready))
@@ -62,7 +62,7 @@ void poll_beside(p& proc, std::int64_t now) noexcept
     g_list woken;
     netpoll::poll_after(now, period, true, woken);
     if (!woken.empty())
-        hand_in(this_m(), &proc, woken);
+        ready_batch(this_m(), &proc, woken);
 }
 
 }  // namespace
@@ -81,10 +81,10 @@ WEFT_NOINLINE g* next_fair(p& proc) noexcept
     // One other P's timers as well: it may be retired, or run something long.
     if (netpoll::in_use()) [[unlikely]]
         poll_beside(proc, now);
-    const std::uint64_t turn = proc.tick.load(base::memory_order_relaxed) / fairness_period;
-    const std::uint32_t other = static_cast<std::uint32_t>(turn % sched.made.load(base::memory_order_acquire));
+    const std::uint64_t round = proc.tick.load(base::memory_order_relaxed) / fairness_period;
+    const std::uint32_t other = static_cast<std::uint32_t>(round % sched.made.load(base::memory_order_acquire));
     fire_timers(proc, sched.at(other).timers, now);
-    if (g* const item = next_queued(proc, procs, turn, now)) {
+    if (g* const item = next_queued(proc, procs, round, now)) {
         end_slice(proc, now);
         return item;
     }

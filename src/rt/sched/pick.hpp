@@ -22,11 +22,11 @@ WEFT_ALWAYS_INLINE g* pick(p& proc) noexcept
     if (g* const item = proc.take_next())
         return item;
     const bool fresh = !proc.fresh.empty();
-    if (!proc.ready.empty() && (!fresh || !proc.fresh_turn)) {
-        proc.fresh_turn = true;
+    if (!proc.ready.empty() && (!fresh || !proc.fresh_is_next)) {
+        proc.fresh_is_next = true;
         return proc.ready.pop_front();
     }
-    proc.fresh_turn = false;
+    proc.fresh_is_next = false;
     return fresh ? proc.fresh.pop_back() : nullptr;
 }
 

@@ -11,7 +11,7 @@
 #include "rt/sched/sysmon.hpp"
 #include "rt/sched/wake.hpp"
 #include "rt/stack/scavenging.hpp"
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace weft::rt {
 
@@ -19,7 +19,7 @@ void own_p(m& self, p& proc) noexcept
 {
     proc.steal_lock.lock();
     self.proc = &proc;
-    self.own.come_back();
+    self.section.come_back();
     proc.owner.store(&self, base::memory_order_release);  // pairs with sysmon.cpp's loads: the M may be new
     proc.steal_lock.unlock();
 }
@@ -40,7 +40,7 @@ void list_idle_p(p& proc, bool was_spinning) noexcept
     if (!left.empty())
         sched.global.push(left);
     if (proc.stacks.size() != 0)
-        poke_decay();
+        wake_scavenger();
     if (proc.id >= sched.procs.load(base::memory_order_relaxed)) {
         proc.state.store(p_state::dead, base::memory_order_relaxed);
         if (was_spinning)
@@ -75,7 +75,7 @@ void retire_p(m& self) noexcept
     sched.lock.unlock();
     self.spinning = false;
     // Also without work of our own: while we counted as spinning, others did not wake anybody.
-    sys::heavy_barrier();
+    sys::heavy_fence();
     if (any_work())
         wake_one();
 }

@@ -30,7 +30,7 @@ WEFT_NOINLINE void push_next_and_wake(p& proc, g* item) noexcept
 WEFT_ALWAYS_INLINE void ready_plain(g* item) noexcept
 {
     if (m* const self = begin_section_with_p(); self != nullptr) [[likely]] {
-        ready_inside(*self, item);
+        ready_in_section(*self, item);
         leave(*self);
     } else {
         ready_outside(item);
@@ -48,11 +48,11 @@ WEFT_NOINLINE void ready_special(m* self, g* item) noexcept
         hooks.bubble_ready(self, item);
 }
 
-void ready_inside(m& self, g* item) noexcept
+void ready_in_section(m& self, g* item) noexcept
 {
     // Alone in runnext it will run as soon as we park: no other M is woken for it. Should we not park, sysmon lets it
     // be stolen.
-    if (!try_ready_inside(self, item)) [[unlikely]] {
+    if (!try_ready_in_section(self, item)) [[unlikely]] {
         end_wait(*self.proc, item);
         push_next_and_wake(*self.proc, item);
     }

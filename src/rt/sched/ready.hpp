@@ -15,15 +15,15 @@ void ready(g* item) noexcept;
 /// The caller does not park here in an exploration.
 void ready_by_ending(g* item) noexcept;
 /// ready() inside a section. Precondition: not g::special.
-void ready_inside(m& self, g* item) noexcept;
+void ready_in_section(m& self, g* item) noexcept;
 /// waiting -> runnable, by the owner of `proc`, who then queues it.
 WEFT_ALWAYS_INLINE void end_wait(p& proc, g* item) noexcept
 {
     item->move_to(g_state::waiting, g_state::runnable);
     proc.readies.add();
 }
-/// The common case of ready_inside() alone. False: nothing has been done.
-[[nodiscard]] WEFT_ALWAYS_INLINE bool try_ready_inside(m& self, g* item) noexcept
+/// The common case of ready_in_section() alone. False: nothing has been done.
+[[nodiscard]] WEFT_ALWAYS_INLINE bool try_ready_in_section(m& self, g* item) noexcept
 {
     p& proc = *self.proc;
     if ((item->flags & g::special) != 0 || proc.has_next()) [[unlikely]]

@@ -5,8 +5,8 @@
 #include "rt/sched/section.hpp"
 #include "rt/sched/sleep.hpp"
 #include "rt/sched/wake.hpp"
-#include "sys/barrier.hpp"
 #include "sys/futex.hpp"
+#include "sys/membarrier.hpp"
 
 namespace weft::rt {
 
@@ -38,15 +38,15 @@ bool retake(p& victim, std::uint64_t tick) noexcept
         return false;
     bool taken = false;
     m* const owner = victim.owner.load(base::memory_order_relaxed);
-    if (owner != nullptr && owner->own.request()) {  // T1
-        sys::heavy_barrier();                        // T2
-        if (owner->own.wait_outside(patience)) {     // T3, T4
+    if (owner != nullptr && owner->section.request()) {  // T1
+        sys::heavy_fence();                              // T2
+        if (owner->section.wait_outside(patience)) {     // T3, T4
             taken = victim.tick.load(base::memory_order_relaxed) == tick;
             if (taken) {
                 take_owner_off(victim);
-                owner->own.take_away();  // T5
+                owner->section.take_away();  // T5
             } else {
-                owner->own.release_claim();
+                owner->section.release();
             }
         }
     }

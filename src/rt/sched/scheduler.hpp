@@ -56,7 +56,7 @@ struct scheduler {
     base::atomic<m*> all_ms{nullptr};  ///< all there have ever been, linked by m::next_made
     /// run()s that are going on, and those among them that do not want deadlocks to be looked for.
     base::atomic<std::uint32_t> runs{0};
-    base::atomic<std::uint32_t> runs_unwatched{0};
+    base::atomic<std::uint32_t> runs_without_detection{0};
     /// Plain threads parked without a deadline are the difference of the two: docs/design/deadlock.md.
     base::atomic<std::uint64_t> thread_parks{0};
     base::atomic<std::uint64_t> thread_readies{0};

@@ -17,22 +17,22 @@ void stop_here() noexcept
 namespace {
 
 /// Ends with the section begun, or with the reason why that can't be.
-claim::turn try_to_enter(m& self) noexcept
+section_word::next_step try_to_enter(m& self) noexcept
 {
     constexpr int patience = 200;  // pauses, about 2-8 us: longer than a steal, shorter than a time slice
     for (;;) {
-        switch (const claim::turn next = self.own.back_off(patience); next) {
-            case claim::turn::retry:
-                if (self.own.try_enter())
+        switch (const section_word::next_step next = self.section.back_off(patience); next) {
+            case section_word::next_step::retry:
+                if (self.section.try_enter())
                     return next;
                 break;
-            case claim::turn::wait:
+            case section_word::next_step::wait:
                 sys::yield_thread();
                 break;
-            case claim::turn::gone:
-            case claim::turn::stopped:
+            case section_word::next_step::gone:
+            case section_word::next_step::stopped:
                 return next;
-            case claim::turn::forked:
+            case section_word::next_step::forked:
                 base::fatal(
                     "weft was used after fork(), in the child: of the threads that run goroutines only this one is "
                     "there; after fork() call only exec or _exit, or start processes before weft::run");
@@ -44,24 +44,24 @@ claim::turn try_to_enter(m& self) noexcept
 
 void enter_slow(m& self) noexcept
 {
-    const claim::turn how = try_to_enter(self);
-    if (how == claim::turn::stopped)
+    const section_word::next_step how = try_to_enter(self);
+    if (how == section_word::next_step::stopped)
         stop_here();
-    if (how == claim::turn::gone)
+    if (how == section_word::next_step::gone)
         get_p(self);
 }
 
 bool enter_to_leave_slow(m& self) noexcept
 {
-    return try_to_enter(self) == claim::turn::retry;
+    return try_to_enter(self) == section_word::next_step::retry;
 }
 
 bool enter_with_p_slow(m& self) noexcept
 {
-    const claim::turn how = try_to_enter(self);
-    if (how == claim::turn::stopped)
+    const section_word::next_step how = try_to_enter(self);
+    if (how == section_word::next_step::stopped)
         stop_here();
-    return how == claim::turn::retry;
+    return how == section_word::next_step::retry;
 }
 
 }  // namespace weft::rt

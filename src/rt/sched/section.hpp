@@ -1,4 +1,4 @@
-// section: the part of a runtime call in which the M's P is not to be stolen from (claim.hpp).
+// section: the part of a runtime call in which the M's P is not to be stolen from (section_word.hpp).
 //
 // What the layers above do under a lock of theirs, they do inside one: an M that is stopped for good (process exit) is
 // stopped at the beginning of a section, so never with such a lock held. Nor may a section begin with a lock held that
@@ -19,20 +19,20 @@ void enter_slow(m& self) noexcept;
 [[nodiscard]] bool enter_with_p_slow(m& self) noexcept;
 WEFT_ALWAYS_INLINE void enter(m& self) noexcept
 {
-    if (!self.own.try_enter()) [[unlikely]]
+    if (!self.section.try_enter()) [[unlikely]]
         enter_slow(self);
 }
 [[nodiscard]] WEFT_ALWAYS_INLINE bool enter_to_leave(m& self) noexcept
 {
-    return self.own.try_enter() || enter_to_leave_slow(self);
+    return self.section.try_enter() || enter_to_leave_slow(self);
 }
 [[nodiscard]] WEFT_ALWAYS_INLINE bool enter_with_p(m& self) noexcept
 {
-    return self.own.try_enter() || enter_with_p_slow(self);
+    return self.section.try_enter() || enter_with_p_slow(self);
 }
 WEFT_ALWAYS_INLINE void leave(m& self) noexcept
 {
-    self.own.exit();
+    self.section.exit();
 }
 
 /// Begins a section if the caller is on an M with a P. Else null, and what is to be run goes to the global queue.

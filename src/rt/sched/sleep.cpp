@@ -11,9 +11,9 @@
 #include "rt/sched/sysmon.hpp"
 #include "rt/sched/timekeeper.hpp"
 #include "rt/sched/wake.hpp"
-#include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
+#include "sys/membarrier.hpp"
 #include "sys/thread.hpp"
 
 namespace weft::rt {
@@ -58,7 +58,7 @@ void sleep_in_poller(m& self, std::int64_t until) noexcept
     else if (self.listed)
         resign_timekeeper();
     sched.lock.unlock();
-    hand_in(&self, back ? self.proc : nullptr, woken);
+    ready_batch(&self, back ? self.proc : nullptr, woken);
 }
 
 /// Sleeps while the M's note says so. False: `until` has passed.
@@ -76,9 +76,9 @@ bool doze(m& self, std::int64_t until) noexcept
 
 /// How an M sleeps when nothing says until when: without a limit, or, as the one that watches for a deadlock, looking
 /// at times; docs/design/deadlock.md.
-class watch {
+class deadlock_nap {
 public:
-    explicit watch(bool on) noexcept : nap_(on ? shortest : 0) {}
+    explicit deadlock_nap(bool on) noexcept : nap_(on ? shortest : 0) {}
 
     [[nodiscard]] bool on() const noexcept { return nap_ != 0; }
     /// Sleeps while the M's note says so, for a while at the most.
@@ -113,13 +113,13 @@ bool leave_for_good(m& self) noexcept
     }
     sched.lock.unlock();
     if (leaves)
-        self.own.give_up();
+        self.section.give_up();
     return leaves;
 }
 
 /// Sleeps until the M has a P; as the timekeeper it takes one when a timer is due. False: the thread is to end.
 /// Precondition: listed. `announced`: K1 and K2 have been done for it.
-bool sleep_until_given(m& self, watch& watching, bool announced) noexcept
+bool sleep_until_given(m& self, deadlock_nap& nap, bool announced) noexcept
 {
     for (;;) {
         const std::uint32_t note = self.note.load(base::memory_order_acquire);
@@ -135,8 +135,8 @@ bool sleep_until_given(m& self, watch& watching, bool announced) noexcept
                                                         base::memory_order_relaxed);
                 continue;
             }
-            if (watching.on() || !too_many_idle_ms())
-                watching.sleep(self);
+            if (nap.on() || !too_many_idle_ms())
+                nap.sleep(self);
             else if (!sys::futex_wait_until(
                          self.note, m::asleep,
                          sys::monotonic_now() + sched.keep_idle_m.load(base::memory_order_relaxed)) &&
@@ -144,19 +144,19 @@ bool sleep_until_given(m& self, watch& watching, bool announced) noexcept
                 return false;
             continue;
         }
-        // K1 announce; K2 heavy barrier; K3 look. A timer armed after K3 sees the announcement (wake_timekeeper).
+        // K1 announce; K2 heavy fence; K3 look. A timer armed after K3 sees the announcement (wake_timekeeper).
         if (!announced || note != m::asleep) {
             std::uint32_t poked = m::look;
             (void)self.note.compare_exchange_strong(poked, m::asleep, base::memory_order_acq_rel,
                                                     base::memory_order_acquire);
             sched.keeper_until.store(never, base::memory_order_relaxed);
-            sys::heavy_barrier();
+            sys::heavy_fence();
         }
         announced = false;
         const std::int64_t until = earliest_timer();
         sched.keeper_until.store(until, base::memory_order_relaxed);
         if (until == never)
-            watching.sleep(self);
+            nap.sleep(self);
         else if (until <= sys::monotonic_now() || !doze(self, until)) {
             sched.lock.lock();
             if (self.listed && take_p_back(self)) {
@@ -175,7 +175,7 @@ bool sleep_until_given(m& self, watch& watching, bool announced) noexcept
 
 }  // namespace
 
-bool must_watch() noexcept
+bool must_look_for_deadlock() noexcept
 {
     return sched.runs.load(base::memory_order_relaxed) != 0 &&
            sched.idle.read().idle == sched.procs.load(base::memory_order_relaxed);
@@ -199,41 +199,41 @@ bool go_idle(m& self) noexcept
     const bool keeps_time = sched.timekeeper.load(base::memory_order_relaxed) == &self;
     if (keeps_time)
         sched.keeper_until.store(never, base::memory_order_relaxed);  // K1; S2 is K2 as well
-    watch watching(must_watch());
+    deadlock_nap nap(must_look_for_deadlock());
     sched.lock.unlock();
     if (unpaid) {
         leave_spin_to_sysmon();
-        return sleep_until_given(self, watching, false);
+        return sleep_until_given(self, nap, false);
     }
-    sys::heavy_barrier();  // S2
-    if (any_work()) {      // S3
+    sys::heavy_fence();  // S2
+    if (any_work()) {    // S3
         sched.lock.lock();
         const bool back = self.listed && take_p_back(self);
         sched.lock.unlock();
         if (back)
             return true;
     }
-    return sleep_until_given(self, watching, keeps_time);  // S4
+    return sleep_until_given(self, nap, keeps_time);  // S4
 }
 
 bool sleep_without_p(m& self) noexcept
 {
     sched.lock.lock();
     list_idle_m(self);
-    watch watching(must_watch());
+    deadlock_nap nap(must_look_for_deadlock());
     const bool awaited = sched.idle.read().idle != 0;
     sched.lock.unlock();
     // A P may be idle, with work queued for all, only because no M could be had for it.
     if (awaited && any_work())
         wake_one();
-    return sleep_until_given(self, watching, false);
+    return sleep_until_given(self, nap, false);
 }
 
 g* wait_locked(m& self) noexcept
 {
-    watch watching(give_p_away(self));
+    deadlock_nap nap(give_p_away(self));
     while (self.note.load(base::memory_order_acquire) != m::awake)
-        watching.sleep(self);
+        nap.sleep(self);
     self.note.store(m::asleep, base::memory_order_relaxed);
     own_p(self, *self.handed_proc);
     return self.handed;

@@ -19,7 +19,7 @@ namespace weft::rt {
 
 /// Precondition: sched.lock is held. Whether the caller, which has just given its P up or gone on the idle list, is the
 /// last one and has to watch for a deadlock.
-[[nodiscard]] bool must_watch() noexcept;
+[[nodiscard]] bool must_look_for_deadlock() noexcept;
 
 /// So many steals in a row that did not pay, and a thief sleeps although there is work.
 inline constexpr std::uint32_t wasted_most = 3;

@@ -33,7 +33,7 @@ WEFT_NOINLINE void apply(g& item, const attr& attributes)
     if (attributes.pinned)
         item.flags |= g::pinned;
     if (!attributes.hibernate)
-        item.flags |= g::stays_hot;
+        item.flags |= g::not_hibernated;
     if (!attributes.name.empty()) {
         if (item.extra == nullptr)
             item.extra = new g_extra;
@@ -172,7 +172,7 @@ WEFT_NOINLINE void task_start(void* storage, task_body body, storage_life life, 
         [[unlikely]]
         return start_any(item, body, life, attributes, started_at);
     prepare(*item, body, life, nullptr, started_at);
-    if (!self->own.try_enter_simply()) [[unlikely]] {
+    if (!self->section.try_enter_simply()) [[unlikely]] {
         leave(*self);
         return start_any(item, body, life, nullptr, started_at);
     }
@@ -190,7 +190,7 @@ WEFT_NOINLINE void task_start(void* storage, task_body body, storage_life life, 
     // One alone will run as soon as we park, and if we do not, sysmon gets it stolen: as with runnext, waking another M
     // for it costs more than it gains nearly always.
     if (queued > 1 || !proc.ready.empty()) {
-        base::light_barrier();  // as in wake_if_needed()
+        base::light_fence();  // as in wake_if_needed()
         if (sched.idle.needs_waking()) [[unlikely]]
             return wake_and_leave(*self);
     }
@@ -202,7 +202,7 @@ void task_drop(void* storage) noexcept
     using namespace rt;
     g* const item = g::of_storage(storage);
     if (m* const self = begin_section_with_p(); self != nullptr) {
-        drop_inside(*self, item);
+        drop_in_section(*self, item);
         leave(*self);
         return;
     }

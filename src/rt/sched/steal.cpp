@@ -6,7 +6,7 @@
 #include "base/cpu.hpp"
 #include "rt/core/p.hpp"
 #include "rt/sched/scheduler.hpp"
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace weft::rt {
 
@@ -47,11 +47,11 @@ g* steal_from(m& self, p& victim) noexcept
     if (!victim.steal_lock.try_lock())
         return nullptr;  // another thief is at it
     g* item = nullptr;
-    if (m* const owner = victim.owner.load(base::memory_order_relaxed); owner != nullptr && owner->own.request()) {
-        sys::heavy_barrier();  // pairs with the light one of claim::try_enter()
-        if (owner->own.wait_outside(patience)) {
+    if (m* const owner = victim.owner.load(base::memory_order_relaxed); owner != nullptr && owner->section.request()) {
+        sys::heavy_fence();  // pairs with the light one of section_word::try_enter()
+        if (owner->section.wait_outside(patience)) {
             item = take_from(victim, *self.proc);
-            owner->own.release_claim();
+            owner->section.release();
         }
     }
     victim.steal_lock.unlock();

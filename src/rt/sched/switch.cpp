@@ -34,7 +34,7 @@ WEFT_HIDDEN_FRAME(switch_in_exception);
 void set_locked(m& self, g* who) noexcept
 {
     self.locked = who;
-    self.detour = static_cast<std::uint8_t>((self.detour & m::watched) | (who != nullptr ? m::has_locked : 0));
+    self.detour = static_cast<std::uint8_t>((self.detour & m::observed) | (who != nullptr ? m::has_locked : 0));
 }
 
 }  // namespace weft::rt

@@ -2,8 +2,8 @@
 //
 // A goroutine that parks or ends picks its successor itself (pick.hpp) and switches to it directly; only when its P has
 // no work does it go through g0, the M's own stack, where find.cpp looks further. All of that happens inside the M's
-// claim (core/claim.hpp), which begins in the goroutine that leaves and ends in the one that goes on. So a goroutine
-// may stand in a run queue while its context is not saved yet: it can't be taken before the claim ends.
+// claim (core/section_word.hpp), which begins in the goroutine that leaves and ends in the one that goes on. So a
+// goroutine may stand in a run queue while its context is not saved yet: it can't be taken before the claim ends.
 //
 // A goroutine that waits on something is published to it only by its commit_fn, which runs after the switch, on the
 // next stack: from that moment another M may run it.
@@ -57,7 +57,7 @@ WEFT_ALWAYS_INLINE void prepare_run(m& self, g* next) noexcept
 WEFT_ALWAYS_INLINE void begin_run(m& self, g* next) noexcept
 {
     next->move_to(g_state::runnable, g_state::running);  // W1 of docs/design/hibernation.md
-    base::light_compiler_barrier();                      // W2
+    base::light_compiler_fence();                        // W2
     if (says_cold(next->why.load(base::memory_order_relaxed))) [[unlikely]]
         hooks.thaw(*next);  // W3
     self.current = next;

@@ -10,9 +10,9 @@
 #include "rt/sched/scheduler.hpp"
 #include "rt/sched/timekeeper.hpp"
 #include "rt/sched/wake.hpp"
-#include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/futex.hpp"
+#include "sys/membarrier.hpp"
 #include "sys/thread.hpp"
 
 namespace weft::rt {
@@ -38,7 +38,7 @@ struct seen_p {
     std::int64_t blocking_since = 0;  ///< it poked, or was first seen in blocking(); 0: not
 };
 
-class watcher {
+class monitor {
 public:
     /// One look at everything. Returns how long to sleep.
     std::int64_t look() noexcept
@@ -148,7 +148,7 @@ void take_spins_back() noexcept
         return;
     for (; n > 0; --n)
         sched.idle.end_spin();
-    sys::heavy_barrier();  // as found() in find.cpp
+    sys::heavy_fence();  // as found() in find.cpp
     if (any_work())
         wake_one();
 }
@@ -164,7 +164,7 @@ void look_after_io(bool some_idle) noexcept
     g_list woken;
     netpoll::poll_after(sys::monotonic_now(), some_idle ? 0 : too_long, false, woken);
     if (!woken.empty())
-        hand_in(nullptr, nullptr, woken);
+        ready_batch(nullptr, nullptr, woken);
 }
 
 /// How many Ps are busy. Retired ones that still run count as well.
@@ -191,14 +191,14 @@ bool somebody_blocks() noexcept
     return false;
 }
 
-void sleep_while_idle(watcher& watching) noexcept
+void sleep_while_idle(monitor& looking) noexcept
 {
     sched.sysmon_nap.store(nap_of_sysmon::deep, base::memory_order_seq_cst);
     // Pairs with wake_sysmon(): a P that was taken before this second look is seen by it.
     if (busy() == 0 && left_spins.load(base::memory_order_seq_cst) == 0)
         sys::futex_wait(sched.sysmon_nap, nap_of_sysmon::deep);
     sched.sysmon_nap.store(nap_of_sysmon::awake, base::memory_order_relaxed);
-    watching.slept_long();
+    looking.slept_long();
 }
 
 /// True: poked.
@@ -208,7 +208,7 @@ bool sleep_for_a_while(std::int64_t nap) noexcept
     const std::uint32_t kind = is_long ? nap_of_sysmon::long_one : nap_of_sysmon::short_one;
     sched.sysmon_nap.store(kind, base::memory_order_relaxed);
     if (is_long) {
-        sys::heavy_barrier();  // pairs with poke_sysmon()
+        sys::heavy_fence();  // pairs with poke_sysmon()
         if (somebody_blocks())
             return true;
     }
@@ -220,16 +220,16 @@ void* sysmon_main(void*) noexcept
 {
     sys::name_this_thread("weft-sysmon");
     alive.store(true, base::memory_order_seq_cst);
-    static watcher watching;
+    static monitor looking;
     sys::precise_sleep();
     while (!sched.stopping.load(base::memory_order_relaxed)) {
         take_spins_back();
         if (busy() == 0)
-            sleep_while_idle(watching);
+            sleep_while_idle(looking);
         look_after_io(sched.idle.read().idle != 0);
         hooks.nudge_hibernator(sys::monotonic_now());
-        if (sleep_for_a_while(watching.look()))
-            watching.poked();
+        if (sleep_for_a_while(looking.look()))
+            looking.poked();
     }
     return nullptr;
 }

@@ -32,7 +32,7 @@ void wake_sysmon() noexcept;
 void poke_sysmon_slow(m* blocked) noexcept;
 WEFT_ALWAYS_INLINE void poke_sysmon(m* blocked) noexcept
 {
-    base::light_barrier();  // pairs with sleep_for_a_while()
+    base::light_fence();  // pairs with sleep_for_a_while()
     if (sched.sysmon_nap.load(base::memory_order_relaxed) == nap_of_sysmon::long_one) [[unlikely]]
         poke_sysmon_slow(blocked);
 }

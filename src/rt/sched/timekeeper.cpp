@@ -21,7 +21,7 @@ std::int64_t earliest_timer() noexcept
 
 void wake_timekeeper(std::int64_t when) noexcept
 {
-    base::light_barrier();  // pairs with K2 in find.cpp
+    base::light_fence();  // pairs with K2 in find.cpp
     if (when >= sched.keeper_until.load(base::memory_order_relaxed))
         return;  // also when nobody keeps time: 0
     poke_timekeeper();
@@ -59,7 +59,7 @@ timer_heap& timers_of(g& owner) noexcept
     return (owner.flags & g::bubbled) != 0 ? hooks.bubble_timers(*owner.member->in) : this_m()->proc->timers;
 }
 
-void arm_inside(m* self, timer& alarm) noexcept
+void arm_in_section(m* self, timer& alarm) noexcept
 {
     timer_heap& heap = self != nullptr ? self->proc->timers : sched.at(0).timers;
     heap.lock();

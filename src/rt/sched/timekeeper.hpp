@@ -26,6 +26,6 @@ void appoint_timekeeper() noexcept;
 [[nodiscard]] timer_heap& timers_of(g& owner) noexcept;
 /// Arms a timer that no wait belongs to, inside the caller's section (null: a plain thread, and the runtime has
 /// started).
-void arm_inside(m* self, timer& alarm) noexcept;
+void arm_in_section(m* self, timer& alarm) noexcept;
 
 }  // namespace weft::rt

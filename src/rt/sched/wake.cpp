@@ -9,7 +9,7 @@
 #include "rt/sched/procs.hpp"
 #include "rt/sched/scheduler.hpp"
 #include "rt/sched/sleep.hpp"
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace weft::rt {
 
@@ -108,7 +108,7 @@ void wake_one() noexcept
         sched.idle.end_spin();
         if (!sched.idle.needs_waking())
             return;
-        sys::heavy_barrier();
+        sys::heavy_fence();
         if (!any_work())
             return;
     }
@@ -137,10 +137,10 @@ void keep_spare_m() noexcept
 
 bool give_p_away(m& self) noexcept
 {
-    if (self.own.outside()) {  // has none
+    if (self.section.outside()) {  // has none
         sched.lock.lock();
         ++sched.home_ms;
-        const bool watches = must_watch();
+        const bool watches = must_look_for_deadlock();
         sched.lock.unlock();
         return watches;
     }
@@ -154,10 +154,10 @@ bool give_p_away(m& self) noexcept
     p* const taken = needed ? take_idle_p(true) : nullptr;
     if (needed)
         sched.handoffs.add();
-    const bool watches = must_watch();
+    const bool watches = must_look_for_deadlock();
     sched.lock.unlock();
     if (taken == nullptr) {
-        sys::heavy_barrier();  // as in find.cpp, S2
+        sys::heavy_fence();  // as in find.cpp, S2
         if (any_work())
             wake_one();
         return watches;
@@ -179,7 +179,7 @@ bool pass_p_on(m& self) noexcept
     p* const taken = take_idle_p(true);
     sched.lock.unlock();
     if (taken == nullptr) {  // it was beyond max_procs, and its work is in the global queue
-        sys::heavy_barrier();
+        sys::heavy_fence();
         if (any_work())
             wake_one();
         return true;

@@ -9,7 +9,7 @@
 
 namespace weft::rt {
 
-/// Whether any queue that can be stolen from has work. A hint, exact after a heavy barrier.
+/// Whether any queue that can be stolen from has work. A hint, exact after a heavy fence.
 [[nodiscard]] bool any_work() noexcept;
 
 // --- wake.cpp
@@ -17,13 +17,13 @@ namespace weft::rt {
 void wake_one() noexcept;
 WEFT_ALWAYS_INLINE void wake_if_needed() noexcept
 {
-    base::light_barrier();  // pairs with the heavy one of an M that goes idle (find.cpp)
+    base::light_fence();  // pairs with the heavy one of an M that goes idle (find.cpp)
     if (sched.idle.needs_waking()) [[unlikely]]
         wake_one();
 }
 
 /// `self` will wait for its locked goroutine: its P goes to another M if one is needed, else to the idle list. True: it
-/// must watch (must_watch()).
+/// must watch (must_look_for_deadlock()).
 bool give_p_away(m& self) noexcept;
 /// Passes the P of `self`, with all that is queued there, to another M. False: there is none, and `self` goes on with a
 /// P. True: it has none.

@@ -2,8 +2,8 @@
 // busy for a second, and sysmon must be back within microseconds.
 //
 //   D1 look; is there nothing left with memory:     G1 a stack goes to a pool, or a P with stacks in its cache goes
-//   idle, D2 decay_nap = deep                                under the lock of the pool, or the scheduler's D3 look
-//   again; still nothing: sleep             G2 decay_nap == deep? awake, and wake the thread
+//   idle, D2 scavenger_word = deep                                under the lock of the pool, or the scheduler's D3
+//   look again; still nothing: sleep             G2 scavenger_word == deep? awake, and wake the thread
 //
 // Each G1 comes before or after D3 in the order of their common lock. Before: D3 finds the stack. After: D2 is visible
 // to G2. So no stack is forgotten; and when all have decayed nobody wakes up any more.
@@ -56,25 +56,25 @@ bool drain_idle_caches() noexcept
     return any;
 }
 
-void* decay_main(void*) noexcept
+void* scavenger_main(void*) noexcept
 {
-    sys::name_this_thread("weft-decay");
+    sys::name_this_thread("weft-scavenger");
     alive.store(true, base::memory_order_seq_cst);
     while (!sched.stopping.load(base::memory_order_relaxed)) {
-        if (!decay_once()) {                                                  // D1
-            decay_nap.store(nap_of_decay::deep, base::memory_order_relaxed);  // D2
-            if (!decay_once())                                                // D3
-                sys::futex_wait(decay_nap, nap_of_decay::deep);
-            decay_nap.store(nap_of_decay::awake, base::memory_order_relaxed);
+        if (!scavenge_once()) {                                                       // D1
+            scavenger_word.store(scavenger_sleep::deep, base::memory_order_relaxed);  // D2
+            if (!scavenge_once())                                                     // D3
+                sys::futex_wait(scavenger_word, scavenger_sleep::deep);
+            scavenger_word.store(scavenger_sleep::awake, base::memory_order_relaxed);
         }
-        (void)sys::futex_wait_until(decay_nap, nap_of_decay::awake, sys::monotonic_now() + period);
+        (void)sys::futex_wait_until(scavenger_word, scavenger_sleep::awake, sys::monotonic_now() + period);
     }
     return nullptr;
 }
 
 }  // namespace
 
-bool decay_once() noexcept
+bool scavenge_once() noexcept
 {
     last.lock.lock();
     const bool cached = drain_idle_caches();
@@ -83,20 +83,20 @@ bool decay_once() noexcept
     return cached || pooled;
 }
 
-void start_decay() noexcept
+void start_scavenger() noexcept
 {
-    if (!running.exchange(true) && sys::start_thread(&decay_main, nullptr) != 0)
+    if (!running.exchange(true) && sys::start_thread(&scavenger_main, nullptr) != 0)
         running.store(false);  // goes without: free stacks keep their memory
 }
 
-void poke_decay_slow() noexcept
+void wake_scavenger_slow() noexcept
 {
-    std::uint32_t seen = nap_of_decay::deep;
-    if (decay_nap.compare_exchange_strong(seen, nap_of_decay::awake))
-        sys::futex_wake(&decay_nap, 1);
+    std::uint32_t seen = scavenger_sleep::deep;
+    if (scavenger_word.compare_exchange_strong(seen, scavenger_sleep::awake))
+        sys::futex_wake(&scavenger_word, 1);
 }
 
-bool decay_runs() noexcept
+bool scavenger_runs() noexcept
 {
     return alive.load(base::memory_order_seq_cst);
 }

@@ -3,15 +3,15 @@
 
 namespace weft::rt {
 
-void start_decay() noexcept;
+void start_scavenger() noexcept;
 
-/// The slow way of poke_decay().
-void poke_decay_slow() noexcept;
+/// The slow way of wake_scavenger().
+void wake_scavenger_slow() noexcept;
 
 /// One look at all free stacks, those of idle Ps included. False: none has memory. For any thread.
-bool decay_once() noexcept;
+bool scavenge_once() noexcept;
 
 /// Whether the thread exists, for certain.
-[[nodiscard]] bool decay_runs() noexcept;
+[[nodiscard]] bool scavenger_runs() noexcept;
 
 }  // namespace weft::rt

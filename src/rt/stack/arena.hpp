@@ -1,4 +1,4 @@
-// region: hands out pieces of large reservations, each twice the last, so that any number of pieces costs a few dozen
+// arena: hands out pieces of large reservations, each twice the last, so that any number of pieces costs a few dozen
 // mappings.
 #pragma once
 
@@ -10,10 +10,10 @@
 namespace weft::rt {
 
 /// Not thread-safe: its owner locks.
-class region {
+class arena {
 public:
     /// `first`, `largest`: size of the first and of the largest reservation, powers of two. `name`: for sys::reserve().
-    constexpr region(std::size_t first, std::size_t largest, sys::pages kind, const char* name) noexcept
+    constexpr arena(std::size_t first, std::size_t largest, sys::pages kind, const char* name) noexcept
         : next_size_(first), largest_(largest), kind_(kind), name_(name)
     {
     }

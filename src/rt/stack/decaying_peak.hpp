@@ -1,4 +1,4 @@
-// demand_mark: how many of something that is kept for reuse are likely to be needed soon.
+// decaying_peak: how many of something that is kept for reuse are likely to be needed soon.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace weft::rt {
 /// The most of the last few looks, and after those a quarter of what is above the present number with each look. So a
 /// burst that comes back soon finds everything as it left it, and one that does not is forgotten after
 /// window + log4(its size) looks.
-class demand_mark {
+class decaying_peak {
 public:
     static constexpr std::size_t window = 4;  ///< looks
 

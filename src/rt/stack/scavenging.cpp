@@ -2,7 +2,7 @@
 
 namespace weft::rt {
 
-constinit base::atomic<std::uint32_t> decay_nap{nap_of_decay::awake};
+constinit base::atomic<std::uint32_t> scavenger_word{scavenger_sleep::awake};
 constinit base::atomic<bool> memory_is_short{false};
 
 }  // namespace weft::rt

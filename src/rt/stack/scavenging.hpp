@@ -11,26 +11,26 @@
 namespace weft::rt {
 
 /// How the scavenger's thread sleeps; a futex word.
-namespace nap_of_decay {
+namespace scavenger_sleep {
 inline constexpr std::uint32_t awake = 0;  ///< or until its next look; or there is no such thread
-inline constexpr std::uint32_t deep = 1;   ///< until poke_decay(): nothing that it could look at has memory
-}  // namespace nap_of_decay
-extern constinit base::atomic<std::uint32_t> decay_nap;
+inline constexpr std::uint32_t deep = 1;   ///< until wake_scavenger(): nothing that it could look at has memory
+}  // namespace scavenger_sleep
+extern constinit base::atomic<std::uint32_t> scavenger_word;
 
 extern constinit base::atomic<bool> memory_is_short;
 
 /// The slow ways, given by the rooms above when the runtime starts.
 struct memory_hooks {
-    void (*poke_decay)() noexcept;
+    void (*wake_scavenger)() noexcept;
     void (*relieve)() noexcept;
 };
 extern const memory_hooks above_stacks;
 
 /// A stack has become free. After it was put where the look finds it, under a lock that the look takes.
-WEFT_ALWAYS_INLINE void poke_decay() noexcept
+WEFT_ALWAYS_INLINE void wake_scavenger() noexcept
 {
-    if (decay_nap.load(base::memory_order_relaxed) == nap_of_decay::deep) [[unlikely]]
-        above_stacks.poke_decay();
+    if (scavenger_word.load(base::memory_order_relaxed) == scavenger_sleep::deep) [[unlikely]]
+        above_stacks.wake_scavenger();
 }
 
 /// By a caller that is about to commit memory for new stacks.

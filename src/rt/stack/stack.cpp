@@ -40,7 +40,7 @@ constexpr std::array<const char*, stack_classes> names{
 class slab_list {
 public:
     /// Null: the table is full, or there is no memory for the slab's own.
-    [[nodiscard]] stack_slab* add(region::range memory, unsigned cls) noexcept
+    [[nodiscard]] stack_slab* add(arena::range memory, unsigned cls) noexcept
     {
         lock_.lock();
         stack_slab* made = nullptr;
@@ -69,15 +69,15 @@ private:
     sys::lock_word lock_;                     // leaf, taken under a class_pool's lock
     base::atomic<std::uint32_t> count_{0};    // written under lock_
     std::array<stack_slab, 16'384> items_{};  // the constants of [0, count_) never change again
-    region tables_{std::size_t{64} << 10, std::size_t{4} << 20, sys::pages::small,
-                   "weft stack tables"};  // guarded by lock_
+    arena tables_{std::size_t{64} << 10, std::size_t{4} << 20, sys::pages::small,
+                  "weft stack tables"};  // guarded by lock_
 };
 constinit slab_list slabs_of_all;
 
 // Lock order: class_pool::lock, slab_list::lock_.
 struct class_pool {
     sys::lock_word lock;
-    region slabs;                  // guarded by lock
+    arena slabs;                   // guarded by lock
     stack_slab* oldest = nullptr;  // guarded by lock
     stack_slab* newest = nullptr;  // guarded by lock; what `slabs` carves from
     stack_slab* last = nullptr;    // guarded by lock; that of the stack given last
@@ -85,7 +85,7 @@ struct class_pool {
     base::counter spare;           // of those, not taken; written under lock
     std::uint64_t peak = 0;        // guarded by lock; the most taken since the last look
     std::uint64_t looks = 0;       // guarded by lock
-    demand_mark mark;              // guarded by lock
+    decaying_peak mark;            // guarded by lock
 
     explicit constexpr class_pool(unsigned cls) noexcept
         : slabs(first_slab(cls), std::max(stack_bytes(cls), largest_slab), sys::pages::small, names[cls])
@@ -115,7 +115,7 @@ base::atomic<shortage> last_shortage{shortage::none};
 /// Precondition: pool.lock is held.
 bool list_newest_slab(class_pool& pool, unsigned cls) noexcept
 {
-    const region::range now = pool.slabs.newest();
+    const arena::range now = pool.slabs.newest();
     if (pool.newest != nullptr && pool.newest->low() == now.low)
         return true;
     stack_slab* const made = slabs_of_all.add(now, cls);
@@ -239,7 +239,7 @@ bool look_at_pool(class_pool& pool) noexcept
     const std::uint64_t mark = pool.mark.look(pool.peak, taken);
     const std::uint64_t warm = pool.warm();
     stack_slab::aims aim{.surplus = warm - std::min(warm, mark - taken),
-                         .trim = ++pool.looks % demand_mark::window == 0,  // as late as the mark falls
+                         .trim = ++pool.looks % decaying_peak::window == 0,  // as late as the mark falls
                          .tables = sys::guards_are_markers()};
     pool.peak = taken;
     for (stack_slab* slab = pool.newest; slab != nullptr; slab = slab->previous) {
@@ -291,7 +291,7 @@ void give_stack(char* top, unsigned cls) noexcept
     pool.lock.lock();
     give_locked(pool, top, shallow);
     pool.lock.unlock();
-    poke_decay();
+    wake_scavenger();
 }
 
 void trim_stack(char* top, unsigned cls, const char* sp) noexcept
@@ -380,7 +380,7 @@ void stack_cache::flush() noexcept
     std::copy_n(tops_.begin() + half, half, tops_.begin());
     cold_ -= std::min(cold_, half);
     count_.store(half, base::memory_order_relaxed);
-    poke_decay();
+    wake_scavenger();
 }
 
 void stack_cache::drain() noexcept

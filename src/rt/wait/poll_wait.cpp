@@ -61,7 +61,7 @@ struct timed_parking : deadline_wait {
 };
 
 /// Whether the caller need not park: 0, an errno, or -1: it must.
-int settled(poll_desc& desc, poll_side s, std::int64_t until) noexcept
+int known_outcome(poll_desc& desc, poll_side s, std::int64_t until) noexcept
 {
     if (desc.evicted())
         return ECANCELED;
@@ -123,7 +123,7 @@ int wait_until(poll_desc& desc, poll_side s, std::int64_t end) noexcept
     if (me == nullptr)
         return ENOMEM;
     const std::int64_t until = desc.begin_wait(s);
-    if (const int how = settled(desc, s, until); how >= 0)  // W1
+    if (const int how = known_outcome(desc, s, until); how >= 0)  // W1
         return how;
     if (const int error = ask(desc, s); error != 0)
         return error;
@@ -161,7 +161,7 @@ int poll_pause(poll_desc& desc, poll_side s, std::int64_t time) noexcept
         return ENOMEM;
     for (const std::int64_t end = now() + time;;) {
         const std::int64_t until = desc.begin_wait(s);
-        const int how = settled(desc, s, until);
+        const int how = known_outcome(desc, s, until);
         if (how > 0)
             return how;
         if (now() >= end)

@@ -18,7 +18,7 @@ bubble_ref::~bubble_ref()
         hooks.bubble_release(*in_);
 }
 
-void late_timer::arm_in_bubble(m* self) noexcept
+void spawn_timer::arm_in_bubble(m* self) noexcept
 {
     base::check(in_.get() == bubble_of_caller(), "a timer is armed in the bubble it belongs to");
     hooks.bubble_arm(*in_.get(), self, alarm_);

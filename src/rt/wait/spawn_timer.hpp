@@ -1,4 +1,4 @@
-// late_timer: a timer whose expiry starts a goroutine (rt/sched/deferred_goroutine.hpp). docs/design/timers.md
+// spawn_timer: a timer whose expiry starts a goroutine (rt/sched/deferred_goroutine.hpp). docs/design/timers.md
 //
 // It belongs to the bubble in which it was made, if any (rt/services/bubble/bubble.hpp): it lies in that one's heap and
 // follows its clock. Armed in there alone; disarmed by anybody, also when the bubble has ended and dropped what it
@@ -33,24 +33,24 @@ private:
     bubble* const in_;
 };
 
-class late_timer {
+class spawn_timer {
 public:
-    late_timer() noexcept { alarm_.expire = &expire; }
-    late_timer(const late_timer&) = delete;
-    late_timer& operator=(const late_timer&) = delete;
+    spawn_timer() noexcept { alarm_.expire = &expire; }
+    spawn_timer(const spawn_timer&) = delete;
+    spawn_timer& operator=(const spawn_timer&) = delete;
 
     /// The one it belongs to; null: none.
     [[nodiscard]] const bubble* belongs_to() const noexcept { return in_.get(); }
     /// Starts `call` at `when` (ns of the caller's clock). Preconditions: not armed; the caller, who has made `call`,
     /// is in belongs_to(). `call` keeps this object alive.
-    void arm_inside(m* self, std::int64_t when, unstarted&& call) noexcept
+    void arm_in_section(m* self, std::int64_t when, deferred_goroutine&& call) noexcept
     {
         alarm_.when = when;
         call_ = std::move(call);
         if (in_.get() != nullptr) [[unlikely]]
             arm_in_bubble(self);
         else
-            rt::arm_inside(self, alarm_);
+            rt::arm_in_section(self, alarm_);
     }
     /// False: nothing has been done. See timer_heap::put_off().
     [[nodiscard]] bool put_off(std::int64_t when) noexcept
@@ -59,19 +59,22 @@ public:
     }
     /// Afterwards it does not fire. Returns what it would have started; empty: it was not armed, or has fired. To be
     /// dropped after the lock and the section.
-    [[nodiscard]] unstarted disarm() noexcept { return timer_heap::disarm(alarm_) ? std::move(call_) : unstarted(); }
-    /// Of one that was taken out of its heap: what it would have started.
-    [[nodiscard]] static unstarted call_of(timer& alarm) noexcept
+    [[nodiscard]] deferred_goroutine disarm() noexcept
     {
-        return std::move(reinterpret_cast<late_timer&>(alarm).call_);
+        return timer_heap::disarm(alarm_) ? std::move(call_) : deferred_goroutine();
+    }
+    /// Of one that was taken out of its heap: what it would have started.
+    [[nodiscard]] static deferred_goroutine call_of(timer& alarm) noexcept
+    {
+        return std::move(reinterpret_cast<spawn_timer&>(alarm).call_);
     }
 
 private:
-    static g* expire(timer& alarm) noexcept { return reinterpret_cast<late_timer&>(alarm).call_.start(); }
+    static g* expire(timer& alarm) noexcept { return reinterpret_cast<spawn_timer&>(alarm).call_.start(); }
     void arm_in_bubble(m* self) noexcept;
 
     timer alarm_;
-    unstarted call_;
+    deferred_goroutine call_;
     bubble_ref in_;
 };
 

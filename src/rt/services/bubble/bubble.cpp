@@ -36,7 +36,7 @@ namespace {
 m* m_with_p() noexcept
 {
     m* const self = this_m();
-    return self->own.outside() ? nullptr : self;
+    return self->section.outside() ? nullptr : self;
 }
 
 // ns; midnight of 2000-01-01 in UTC where the epoch is 1970, as in Go's synctest. Far from any uptime, so that a
@@ -322,7 +322,7 @@ void bubble::fire(g_list& out) noexcept
     }
 }
 
-void bubble::arm_inside(m* self, timer& alarm) noexcept
+void bubble::arm_in_section(m* self, timer& alarm) noexcept
 {
     if (alarm.when > now()) {
         timers_.lock();
@@ -377,14 +377,14 @@ g* bubble::take_runnable(std::size_t at) noexcept
     return item;
 }
 
-struct bubble::turn {
+struct bubble::handover {
     bubble* in;
     g* next;
 };
 
-bool bubble::commit_turn(g* parked, void* argument) noexcept
+bool bubble::commit_handover(g* parked, void* argument) noexcept
 {
-    const turn t = *static_cast<const turn*>(argument);
+    const handover t = *static_cast<const handover*>(argument);
     t.in->lock_.lock();
     end_wait_outside(parked);
     t.in->runnable_.push_back(parked);
@@ -397,7 +397,7 @@ bool bubble::commit_turn(g* parked, void* argument) noexcept
 
 void bubble::point(g* me, bool often) noexcept
 {
-    turn t{this, nullptr};
+    handover t{this, nullptr};
     lock_.lock();
     if (const auto others = static_cast<std::uint32_t>(runnable_.size()); others != 0) {
         // A goroutine that yields may be what it waits for itself: it is one to choose from.
@@ -409,7 +409,7 @@ void bubble::point(g* me, bool often) noexcept
     }
     lock_.unlock();
     if (t.next != nullptr)
-        switch_out(*begin_section(), me, &commit_turn, &t, wait_reason::none);
+        switch_out(*begin_section(), me, &commit_handover, &t, wait_reason::none);
 }
 
 std::uint32_t bubble::draw(std::uint32_t n) noexcept
@@ -456,7 +456,7 @@ void bubble::abandon_all()
 void bubble::drop_timers() noexcept
 {
     while (timer* const alarm = timers_.disarm_earliest())
-        (void)late_timer::call_of(*alarm);
+        (void)spawn_timer::call_of(*alarm);
 }
 
 bool bubble::take_end(bubble_end& end)

@@ -34,7 +34,7 @@ public:
     bubble(const bubble&) = delete;
     bubble& operator=(const bubble&) = delete;
 
-    /// References: one of who has made it, one of each late_timer that belongs to it.
+    /// References: one of who has made it, one of each spawn_timer that belongs to it.
     void retain() noexcept { refs_.fetch_add(1, base::memory_order_relaxed); }
     void release() noexcept
     {
@@ -50,7 +50,7 @@ public:
     /// Makes one that has its place a member, before anybody else sees it.
     void add(g* fresh) noexcept;
     /// A timer whose `expire` starts a goroutine with a place here, armed inside the section of `self`, a member's.
-    void arm_inside(m* self, timer& alarm) noexcept;
+    void arm_in_section(m* self, timer& alarm) noexcept;
     /// Runs a member that add() has made, the section being `self`'s; null: outside of one.
     void start(m* self, g* fresh) noexcept;
     /// For the member's goroutine: its body has returned.
@@ -58,7 +58,7 @@ public:
     /// The same: an exception has left its body.
     void failed(std::exception_ptr what) noexcept;
 
-    /// A member's part of park_inside(), or of park() where enter_to_leave() has said false.
+    /// A member's part of park_in_section(), or of park() where enter_to_leave() has said false.
     void park(m& self, bool inside, g* me, commit_fn commit, void* argument, wait_reason why) noexcept;
     /// A member's part of ready(): `item` was won. Inside the section of `self`, or outside of one (null).
     void ready(m* self, g* item) noexcept;
@@ -78,10 +78,10 @@ public:
 private:
     struct handing;
     struct parking;
-    struct turn;
+    struct handover;
     ~bubble() = default;
     static bool commit_member(g* parked, void* argument) noexcept;
-    static bool commit_turn(g* parked, void* argument) noexcept;
+    static bool commit_handover(g* parked, void* argument) noexcept;
     static bool commit_wait(g* waiter, void* argument) noexcept;
 
     // Under lock_:

@@ -18,11 +18,11 @@
 #include "rt/sched/m_thread.hpp"
 #include "rt/services/hibernate/pack.hpp"
 #include "rt/stack/stack.hpp"
-#include "sys/barrier.hpp"
 #include "sys/clock.hpp"
 #include "sys/cpus.hpp"
 #include "sys/keep_errno.hpp"
 #include "sys/lock.hpp"
+#include "sys/membarrier.hpp"
 #include "sys/memory.hpp"
 #include "sys/paging.hpp"
 #include "sys/sanitizer.hpp"
@@ -341,7 +341,7 @@ WEFT_NOINLINE bool make_present(std::uintptr_t address, g* owner) noexcept
 
 // --- taking away
 
-constexpr unsigned exempt = g::no_stack | g::locked | g::a_thread | g::pinned | g::bubbled | g::stays_hot;
+constexpr unsigned exempt = g::no_stack | g::locked | g::a_thread | g::pinned | g::bubbled | g::not_hibernated;
 
 /// H5: what can be hibernated is what is parked and still says cold; it stays so until the stripe is released. The
 /// flags again: its control block may be another goroutine's by now, which waits for its start.
@@ -563,7 +563,7 @@ __attribute__((noinline, no_sanitize("thread"))) char* top_now(const g& item) no
 
 namespace {
 
-/// H3: sections that began before the heavy barrier have ended, so whoever has parked in one has left its stack. False:
+/// H3: sections that began before the heavy fence have ended, so whoever has parked in one has left its stack. False:
 /// an M stays in one for longer than is worth waiting for. The caller's own does not count: it parks nobody that it
 /// hibernates.
 bool outlast_sections() noexcept
@@ -580,7 +580,7 @@ bool outlast_sections() noexcept
             if (&other == all.self || !all.all_out)
                 return;
             int waited = 0;
-            while (other.own.may_hold_locks() && ++waited < patience)
+            while (other.section.may_hold_locks() && ++waited < patience)
                 base::pause();
             all.all_out = waited < patience;
         },
@@ -609,7 +609,7 @@ std::size_t hibernate(std::span<g*> items) noexcept
         return 0;
     const std::span<candidate> all = std::span(candidates).first(n);
     std::sort(all.begin(), all.end(), [](const candidate& a, const candidate& b) { return a.top < b.top; });
-    sys::heavy_barrier();  // H2
+    sys::heavy_fence();  // H2
     if (!outlast_sections()) {
         for (const candidate& c : all)
             clear_cold(c.item->why);

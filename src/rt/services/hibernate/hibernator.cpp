@@ -50,7 +50,7 @@ std::int64_t nudged_at = 0;         ///< by sysmon alone
 class candidates {
 public:
     /// What becomes of one that is visited.
-    enum class visit : std::uint8_t { nothing, settled_now, taken };
+    enum class visit : std::uint8_t { nothing, aged_now, taken };
 
     visit look_at(g& item, bool at_once) noexcept
     {
@@ -60,8 +60,8 @@ public:
         const wait_reason why = item.why.load(base::memory_order_relaxed);
         if (says_cold(why))
             return visit::nothing;
-        if (!at_once && !says_settled(why))
-            return settle(item.why) ? visit::settled_now : visit::nothing;
+        if (!at_once && !says_aged(why))
+            return mark_aged(item.why) ? visit::aged_now : visit::nothing;
         items_[count_++] = &item;
         return visit::taken;
     }

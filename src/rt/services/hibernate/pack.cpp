@@ -289,11 +289,10 @@ private:
     std::uint32_t kept_count_ = 0;                                  // guarded by lock_
     chunk** gone_ = nullptr;                                        // guarded by lock_; empty ones without memory
     std::size_t gone_count_ = 0;                                    // guarded by lock_
-    region space_{std::size_t{1} << 20, std::size_t{1} << 30, sys::pages::small,
-                  "weft hibernated"};  // guarded by lock_
-    base::counter blocks_;             // written under lock_
-    base::counter bytes_;              // written under lock_
-    base::counter committed_;          // written under lock_
+    arena space_{std::size_t{1} << 20, std::size_t{1} << 30, sys::pages::small, "weft hibernated"};  // guarded by lock_
+    base::counter blocks_;     // written under lock_
+    base::counter bytes_;      // written under lock_
+    base::counter committed_;  // written under lock_
 };
 
 constinit store blocks;

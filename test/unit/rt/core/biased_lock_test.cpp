@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "fixture.hpp"
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 namespace {
 
@@ -98,14 +98,14 @@ TEST_F(biased_lock_test, each_bias_takes_more_patience_until_there_is_none)
     biased_lock lock;
     constexpr int long_enough = 10'000;
     int last = 0;
-    for (int turn = 0; turn < 4; ++turn) {
+    for (int epoch = 0; epoch < 4; ++epoch) {
         const int n = sections_until_biased(lock, m_of(0), long_enough);
         EXPECT_GT(n, last);
         EXPECT_LT(n, long_enough);
         last = n;
         section(lock, m_of(1));
     }
-    // It stays a lock all the same, with all of its turns used up.
+    // It stays a lock all the same, with all of its epochs used up.
     for (int i = 0; i < 100; ++i) {
         section(lock, m_of(0));
         section(lock, m_of(1));

@@ -109,12 +109,12 @@ TEST(timer_heap_test, those_that_stay_fire_in_order_among_those_that_leave)
     for (int i = 0; i < 3'000; ++i) {
         all.push_back(std::make_unique<noted>());
         timer& t = prepare(*all.back(), (i * 7'919) % 3'000);
-        t.stays = i % 3 != 0;
-        t.index = t.stays ? 12'345 : 0;
+        t.only_fires = i % 3 != 0;
+        t.index = t.only_fires ? 12'345 : 0;
         arm(heap, t);
     }
     for (const auto& n : all) {
-        if (!n->t.stays && n->t.when % 2 == 0) {
+        if (!n->t.only_fires && n->t.when % 2 == 0) {
             EXPECT_TRUE(timer_heap::disarm(n->t));
         }
     }
@@ -124,8 +124,8 @@ TEST(timer_heap_test, those_that_stay_fire_in_order_among_those_that_leave)
     EXPECT_TRUE(std::is_sorted(fired_order.begin(), fired_order.end()));
     EXPECT_EQ(heap.size(), 0U);
     for (const auto& n : all) {
-        EXPECT_EQ(n->fired, n->t.stays || n->t.when % 2 != 0);
-        if (n->t.stays) {
+        EXPECT_EQ(n->fired, n->t.only_fires || n->t.when % 2 != 0);
+        if (n->t.only_fires) {
             EXPECT_EQ(n->t.index, 12'345U) << "it was told where it is";
             EXPECT_FALSE(timer_heap::disarm(n->t));
         }

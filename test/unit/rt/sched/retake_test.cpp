@@ -532,7 +532,7 @@ WEFT_TEST(retake_test, who_starts_goroutines_takes_an_idle_p_again)
     std::atomic<bool> ran{false};
     weft::go([&] { ran = true; });
     compute_until(ran);  // by the P that we had
-    const auto without_p = [] { return weft::rt::this_m()->own.without_p(); };
+    const auto without_p = [] { return weft::rt::this_m()->section.without_p(); };
     EXPECT_TRUE(without_p());
     EXPECT_TRUE(weft::test::spin_until([] { return weft::rt::sched.idle.read().idle == 1; }))
         << "nothing is left to do";

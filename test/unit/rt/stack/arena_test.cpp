@@ -1,4 +1,4 @@
-// rt::region: aligned pieces that do not overlap, from few reservations.
+// rt::arena: aligned pieces that do not overlap, from few reservations.
 #include "rt/stack/arena.hpp"
 
 #include <gtest/gtest.h>
@@ -10,13 +10,13 @@
 
 namespace {
 
-using weft::rt::region;
+using weft::rt::arena;
 
 constexpr std::size_t kib = 1'024;
 
-TEST(region_test, pieces_are_aligned_zeroed_and_disjoint)
+TEST(arena_test, pieces_are_aligned_zeroed_and_disjoint)
 {
-    region r(64 * kib, 1'024 * kib, weft::sys::pages::small, "weft test");
+    arena r(64 * kib, 1'024 * kib, weft::sys::pages::small, "weft test");
     std::vector<char*> pieces;
     constexpr std::size_t size = 16 * kib;
     for (int i = 0; i < 300; ++i) {
@@ -34,9 +34,9 @@ TEST(region_test, pieces_are_aligned_zeroed_and_disjoint)
     EXPECT_LE(r.reserved(), 300 * size + 1'024 * kib);
 }
 
-TEST(region_test, a_piece_may_be_larger_than_a_reservation)
+TEST(arena_test, a_piece_may_be_larger_than_a_reservation)
 {
-    region r(4 * kib, 8 * kib, weft::sys::pages::small, "weft test");
+    arena r(4 * kib, 8 * kib, weft::sys::pages::small, "weft test");
     auto* const piece = static_cast<char*>(r.carve(256 * kib, 64 * kib));
     ASSERT_NE(piece, nullptr);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(piece) % (64 * kib), 0U);
@@ -44,9 +44,9 @@ TEST(region_test, a_piece_may_be_larger_than_a_reservation)
     piece[256 * kib - 1] = 1;
 }
 
-TEST(region_test, refuses_what_no_address_space_holds)
+TEST(arena_test, refuses_what_no_address_space_holds)
 {
-    region r(4 * kib, 4 * kib, weft::sys::pages::small, "weft test");
+    arena r(4 * kib, 4 * kib, weft::sys::pages::small, "weft test");
     EXPECT_EQ(r.carve(std::size_t{1} << 50, 4 * kib), nullptr);
     EXPECT_EQ(r.reserved(), 0U);
     EXPECT_NE(r.carve(4 * kib, 4 * kib), nullptr) << "and goes on";

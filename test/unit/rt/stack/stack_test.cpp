@@ -168,7 +168,7 @@ TEST(stack_test, looking_while_others_make_stacks)
 /// Looks until no free stack has memory.
 void let_all_decay()
 {
-    for (int looks = 0; weft::rt::decay_once(); ++looks)
+    for (int looks = 0; weft::rt::scavenge_once(); ++looks)
         ASSERT_LT(looks, 1'000);
 }
 

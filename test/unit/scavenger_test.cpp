@@ -18,7 +18,7 @@
 
 namespace {
 
-using decay_test = weft::test::fixture;
+using scavenger_test = weft::test::fixture;
 using weft::test::eventually;
 using weft::test::gate;
 using weft::test::procs;
@@ -73,7 +73,7 @@ void let_decay()
     EXPECT_TRUE(eventually(
         []
         {
-            (void)weft::rt::decay_once();
+            (void)weft::rt::scavenge_once();
             const weft::runtime_stats s = weft::stats();
             return s.stack_committed / 4'096 <= s.stacks_in_use + 64 * s.procs;
         }));
@@ -84,7 +84,7 @@ void let_decay()
     if (weft::memory().stacks == 0)    \
     GTEST_SKIP() << "what is in memory is not known here"
 
-WEFT_TEST(decay_test, a_burst_gives_its_memory_back)
+WEFT_TEST(scavenger_test, a_burst_gives_its_memory_back)
 {
     SKIP_WHERE_MEMORY_IS_UNKNOWN();
     const procs one(1);
@@ -103,7 +103,7 @@ WEFT_TEST(decay_test, a_burst_gives_its_memory_back)
     EXPECT_TRUE(eventually(
         [&]
         {
-            (void)weft::rt::decay_once();
+            (void)weft::rt::scavenge_once();
             return weft::memory().stacks <= before + cached;
         }))
         << weft::memory().stacks << " after, " << before << " before";
@@ -125,7 +125,7 @@ bool page_tables_are_freed()
 }
 
 // Nobody has to ask for it: the whole process is idle, and the thread wakes by itself, until all is done.
-TEST_F(decay_test, by_itself_and_completely)
+TEST_F(scavenger_test, by_itself_and_completely)
 {
     const std::size_t count = scaled_live(10'000);
     weft::run(let_decay);
@@ -139,7 +139,7 @@ TEST_F(decay_test, by_itself_and_completely)
             return s.stack_committed / 4'096 <= s.stacks_in_use;
         }))
         << "every free stack is given back, those in the caches of idle Ps as well";
-    EXPECT_TRUE(spin_until([] { return weft::rt::decay_nap.load() == weft::rt::nap_of_decay::deep; }))
+    EXPECT_TRUE(spin_until([] { return weft::rt::scavenger_word.load() == weft::rt::scavenger_sleep::deep; }))
         << "and then it sleeps for good";
     const weft::runtime_memory after = weft::memory();
     EXPECT_LE(after.stacks, base.stacks + (peak.stacks - base.stacks) / 20);
@@ -155,7 +155,7 @@ TEST_F(decay_test, by_itself_and_completely)
 }
 
 // Stacks come and go, deep and shallow, of several sizes, while somebody looks at the free ones all the time.
-WEFT_TEST(decay_test, never_takes_what_is_in_use)
+WEFT_TEST(scavenger_test, never_takes_what_is_in_use)
 {
     const procs four(4);
     std::atomic<bool> stop{false};
@@ -163,7 +163,7 @@ WEFT_TEST(decay_test, never_takes_what_is_in_use)
         [&]
         {
             while (!stop)
-                (void)weft::rt::decay_once();
+                (void)weft::rt::scavenge_once();
         });
     std::atomic<unsigned> bad{0};
     weft::wait_group all;
@@ -200,7 +200,7 @@ WEFT_TEST(decay_test, never_takes_what_is_in_use)
     EXPECT_EQ(bad, 0U);
 }
 
-TEST_F(decay_test, memory_adds_up_to_what_the_process_has)
+TEST_F(scavenger_test, memory_adds_up_to_what_the_process_has)
 {
     if (under_sanitizer)
         GTEST_SKIP() << "a sanitizer's shadow is most of the process";
@@ -255,7 +255,7 @@ bool names_are_kept()
     return kept;
 }
 
-TEST_F(decay_test, the_kernel_knows_what_is_whose)
+TEST_F(scavenger_test, the_kernel_knows_what_is_whose)
 {
     if (!names_are_kept())
         GTEST_SKIP() << "this kernel was built without CONFIG_ANON_VMA_NAME";

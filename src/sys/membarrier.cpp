@@ -1,4 +1,4 @@
-#include "sys/barrier.hpp"
+#include "sys/membarrier.hpp"
 
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
@@ -31,7 +31,7 @@ bool on_valgrind() noexcept
 
 }  // namespace
 
-void init_barrier(bool forbid) noexcept
+void init_membarrier(bool forbid) noexcept
 {
     const bool works = !forbid && (on_valgrind() || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0);
     if (works)
@@ -45,12 +45,12 @@ bool has_membarrier() noexcept
     return (base::unusual.load(base::memory_order_relaxed) & base::fence_needed) == 0;
 }
 
-void heavy_barrier() noexcept
+void heavy_fence() noexcept
 {
     if (has_membarrier())
         membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
     else
-        base::light_barrier();
+        base::light_fence();
 }
 
 }  // namespace weft::sys

@@ -1,4 +1,4 @@
-#include "rt/report/watch.hpp"
+#include "rt/report/observer.hpp"
 
 #include <dlfcn.h>
 
@@ -165,9 +165,9 @@ void print_scheduler(std::int64_t since_start) noexcept
 
 // --- the thread
 
-class watcher {
+class observer {
 public:
-    watcher() noexcept : options_(debugging()), stalls_(options_.stall), began_(sys::monotonic_now())
+    observer() noexcept : options_(debugging()), stalls_(options_.stall), began_(sys::monotonic_now())
     {
         trace_at_ = began_ + options_.schedtrace;
         mark_at_ = began_;
@@ -222,11 +222,11 @@ private:
     std::int64_t mark_at_ = 0;
 };
 
-void* watch_main(void*) noexcept
+void* observer_main(void*) noexcept
 {
-    sys::name_this_thread("weft-watch");
+    sys::name_this_thread("weft-observer");
     alive.store(true, base::memory_order_seq_cst);
-    watcher().run();
+    observer().run();
 }
 
 /// In the handler of SIGQUIT.
@@ -266,7 +266,7 @@ void report_locks(const g& parked, unsigned held) noexcept
 
 }  // namespace
 
-void start_watch(bool dump_on_sigquit) noexcept
+void start_observer(bool dump_on_sigquit) noexcept
 {
     const debug_options& options = debugging();
     if (options.locks) {
@@ -279,7 +279,7 @@ void start_watch(bool dump_on_sigquit) noexcept
     quit_handled = dump_on_sigquit || options.sigquit;
     if (!quit_handled && !options.waits && options.stall == 0 && options.schedtrace == 0)
         return;
-    if (sys::start_thread(&watch_main, nullptr) != 0) {
+    if (sys::start_thread(&observer_main, nullptr) != 0) {
         base::report("weft: no thread can be started for WEFT_DEBUG and options::dump_on_sigquit: going on without\n");
         return;
     }
@@ -287,18 +287,18 @@ void start_watch(bool dump_on_sigquit) noexcept
         sys::install_quit_handler(&ask_for_dump);
 }
 
-bool watch_runs() noexcept
+bool observer_runs() noexcept
 {
     return alive.load(base::memory_order_seq_cst);
 }
 
-void stop_watch_in_child() noexcept
+void stop_observer_in_child() noexcept
 {
     if (quit_handled)
         sys::remove_quit_handler();
 }
 
-void look_at_park(m& self) noexcept
+void observe_park(m& self) noexcept
 {
     const unsigned held = take_locks != nullptr ? take_locks() : 0;
     if (self.commit == nullptr || self.committing == nullptr)
@@ -314,7 +314,7 @@ bool must_move(m& self, const g* next) noexcept
 {
     if (!debugging().migrate || next->home != &self || (next->flags & g::locked) != 0)
         return false;
-    if (std::exchange(self.stays, nullptr) == next)
+    if (std::exchange(self.may_stay, nullptr) == next)
         return false;
     return self.proc->id < sched.procs.load(base::memory_order_relaxed) &&
            !sched.stopping.load(base::memory_order_relaxed);

@@ -1,5 +1,5 @@
-// The claim (src/rt/core/claim.hpp; docs/design/claim.md): the owner's sections and a thief's never overlap, nobody
-// waits for ever, and an M that was stopped stays stopped.
+// The claim (src/rt/core/section_word.hpp; docs/design/section.md): the owner's sections and a thief's never overlap,
+// nobody waits for ever, and an M that was stopped stays stopped.
 //
 // claim is the shipped class; around it the owner's and the thief's side of sched.cpp (enter_slow) and find.cpp
 // (steal_from), with little patience.
@@ -10,13 +10,13 @@
 #include <array>
 #include <string>
 
-#include "rt/core/claim.hpp"
-#include "sys/barrier.hpp"
+#include "rt/core/section_word.hpp"
+#include "sys/membarrier.hpp"
 
 namespace {
 
 using namespace weft::model;
-using weft::rt::claim;
+using weft::rt::section_word;
 
 struct settings {
     int patience_of_owner = 1;
@@ -25,7 +25,7 @@ struct settings {
 };
 
 struct one_m {
-    claim own;
+    section_word own;
     lock steal_lock;
     plain<int> queue{0};  ///< what the sections touch: overlapping ones race for it
     ghost<int> sections{0};
@@ -34,7 +34,7 @@ struct one_m {
 
     explicit one_m(const settings& s) : with(s)
     {
-        name(own, "claim");
+        name(own, "section_word");
         name(steal_lock, "steal_lock");
         name(queue, "queue");
         own.come_back();  // it has the P
@@ -54,18 +54,18 @@ struct one_m {
         if (!own.try_enter()) {
             for (bool inside = false; !inside;) {
                 switch (own.back_off(with.patience_of_owner)) {
-                    case claim::turn::retry:
+                    case section_word::next_step::retry:
                         inside = own.try_enter();
                         break;
-                    case claim::turn::wait:
+                    case section_word::next_step::wait:
                         yield_hint();
                         break;
-                    case claim::turn::gone:
+                    case section_word::next_step::gone:
                         check(false, "nobody takes the P away here");
                         break;
-                    case claim::turn::stopped:
+                    case section_word::next_step::stopped:
                         return false;
-                    case claim::turn::forked:
+                    case section_word::next_step::forked:
                         check(false, "no fork here");
                 }
             }
@@ -88,10 +88,10 @@ struct one_m {
             return;
         if (own.request()) {
             if (with.heavy)
-                weft::sys::heavy_barrier();
+                weft::sys::heavy_fence();
             if (own.wait_outside(with.patience_of_thief)) {
                 touch();
-                own.release_claim();
+                own.release();
             }
         }
         steal_lock.release();
