@@ -3,6 +3,8 @@
 
   layers      a file in src/X includes only its own folder, lower layers and the public headers; layers 3 and above know
               of the scheduler only the waist, rt/rt.hpp
+  rooms       a file in src/rt/X includes its own room and the rooms below it; nothing in src/rt includes the facade
+  headers     a .cpp in src/rt has its header, and a header declares only functions that its own .cpp defines
   public      public headers include public headers only
   tls         thread_local stands in src/rt/core/thread_local.cpp and its header alone, and in what counts a thread's locks
   atomics     std::atomic stands in base, sys and the shim include/weft/detail/atomic.hpp alone
@@ -23,9 +25,19 @@ SIBLINGS = {"task": {"sync", "time"}, "net": {"io"}, "fs": {"io"}}
 # Targets of their own: they see everything, nothing sees them.
 EDGES = ("debug", "hook", "dns", "tls")
 
+# The rooms of src/rt, lowest first.
+ROOMS = ("stack", "core", "poll", "sched", "wait", "services", "report", "boot")
+
 # What folders above the scheduler may include of it, beside the waist.
 WAIST = "rt/rt.hpp"
 PAST_THE_WAIST = {}
+
+# Definitions in src/rt that stand elsewhere than their declarations, and why.
+WITHOUT_HEADER = {
+    "rt/boot/hooks.cpp": "fills the tables that the lower rooms declare",
+    "rt/report/debug.cpp": "defines what a public header declares",
+    "rt/report/stats.cpp": "defines what a public header declares",
+}
 
 # src/debug/locks.cpp counts what a thread does, in functions that never park.
 TLS_FILES = ("src/rt/core/thread_local.cpp", "src/rt/core/thread_local.hpp", "src/debug/locks.cpp")
@@ -87,11 +99,32 @@ def layer_of(folder):
     raise KeyError(folder)
 
 
-def include_allowed(folder, target):
-    """Why src/`folder` may not include src/`target`, else None."""
-    target_folder = target.split("/")[0]
-    if folder == target_folder:
+def room_of(path):
+    """X of rt/X/..., None for a file of rt/ itself."""
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 else None
+
+
+def room_allowed(source, target):
+    """Why rt/... may not include another file of rt/, else None."""
+    if source == WAIST:
         return None
+    if target == WAIST:
+        return "the facade is for the layers above; include what declares the thing itself"
+    own, other = room_of(source), room_of(target)
+    for room in (own, other):
+        if room not in ROOMS:
+            return f"src/rt/{room or ''} is no room: name it in tools/layers.py"
+    if ROOMS.index(other) > ROOMS.index(own):
+        return f"rt/{other}/ lies above rt/{own}/: call it through a hook (rt/sched/hooks.hpp)"
+    return None
+
+
+def include_allowed(source, target):
+    """Why src/`source` may not include src/`target`, else None."""
+    folder, target_folder = source.split("/")[0], target.split("/")[0]
+    if folder == target_folder:
+        return room_allowed(source, target) if folder == "rt" else None
     try:
         own, other = layer_of(folder), layer_of(target_folder)
     except KeyError as unknown:
@@ -147,7 +180,7 @@ def check_include(path, line, exists):
         if not target.startswith("include/"):
             yield f"a public header includes {target}"
     elif target.startswith("src/"):
-        reason = include_allowed(folder_of(path), target[len("src/") :])
+        reason = include_allowed(path[len("src/") :], target[len("src/") :])
         if reason is not None:
             yield f"includes {target}: {reason}"
 
@@ -208,6 +241,74 @@ def check_file(path, text, exists):
                 yield number, f"{name}(): system calls belong to base/ and sys/"
 
 
+SCOPE = re.compile(r"(?:inline\s+)?namespace\b[^;{}()]*$|extern\s*$")
+FUNCTION = re.compile(r"(?<![\w:.>])((?:[a-z_]\w*::)*~?[a-z_]\w*)\s*\(")
+NOT_FUNCTIONS = frozenset("alignas decltype requires static_assert sizeof noexcept explicit defined __attribute__ asm".split())
+
+
+def free_functions(text):
+    """Yields (line number, name, whether it is a definition) of the functions at namespace scope in a file of ours."""
+    code = re.sub(r"^[ \t]*#(?:\\\n|[^\n])*", lambda m: "\n" * m.group().count("\n"), code_only(text), flags=re.MULTILINE)
+    scopes, start, line, depth = [], 0, 1, 0
+    for at, c in enumerate(code):
+        if c == "\n":
+            line += 1
+        elif c == "(":
+            depth += 1
+        elif c == ")":
+            depth -= 1
+        elif depth > 0:
+            continue
+        elif c in ";{":
+            head = code[start:at].strip()
+            outside = all(scopes)
+            if c == "{":
+                scopes.append(SCOPE.search(head) is not None)
+            if outside and not (c == "{" and scopes[-1]):
+                name = function_named_in(head)
+                if name is not None:
+                    yield line, name, c == "{"
+            start = at + 1
+        elif c == "}":
+            if scopes:
+                scopes.pop()
+            start = at + 1
+
+
+def function_named_in(head):
+    """The name of the function that a declaration's text declares, else None."""
+    if re.match(r"(?:typedef|using|friend|template\s*<|concept|static_assert)\b", head):
+        return None
+    head = re.sub(r"\[\[[^\]]*\]\]", " ", head)
+    if "=" in head.split("(")[0] or "operator" in head:
+        return None
+    for match in FUNCTION.finditer(head):
+        name = match.group(1)
+        if name in NOT_FUNCTIONS:
+            continue
+        return name if head[: match.start()].strip() else None
+    return None
+
+
+def check_headers(files):
+    """Yields (path, line number, message) for what the rule "headers" forbids. `files`: path -> text, below src/rt."""
+    declared, defined = [], {}
+    for path, text in files.items():
+        if path == f"src/{WAIST}":
+            continue
+        for line, name, is_definition in free_functions(text):
+            if path.endswith(".hpp") and not is_definition:
+                declared.append((path, line, name))
+            elif path.endswith(".cpp") and is_definition:
+                defined.setdefault(name, set()).add(path)
+        if path.endswith(".cpp") and path[:-3] + "hpp" not in files and path[len("src/") :] not in WITHOUT_HEADER:
+            yield path, 1, "has no header"
+    for path, line, name in declared:
+        own, places = path[:-3] + "cpp", defined.get(name, set())
+        if places and own not in places:
+            yield path, line, f"declares {name}(), which {min(places)} defines"
+
+
 def check_tree(root):
     """The sorted breaches in a repository, as "path:line: message"; and how many files were looked at."""
     files = sorted(
@@ -217,10 +318,12 @@ def check_tree(root):
         if file.suffix in (".hpp", ".cpp", ".h", ".S")
     )
     breaches = []
-    for path in files:
-        text = (root / path).read_text(encoding="utf-8")
+    texts = {path: (root / path).read_text(encoding="utf-8") for path in files}
+    for path, text in texts.items():
         for number, message in check_file(path, text, lambda p: (root / p).is_file()):
             breaches.append(f"{path}:{number}: {message}")
+    rt = {path: text for path, text in texts.items() if path.startswith("src/rt/")}
+    breaches += [f"{path}:{number}: {message}" for path, number, message in check_headers(rt)]
     return breaches, len(files)
 
 

@@ -14,6 +14,7 @@
 #include "rt/core/g.hpp"
 #include "rt/core/m.hpp"
 #include "rt/core/p.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/core/timer.hpp"
 #include "rt/report/debug_options.hpp"
 #include "rt/report/observer.hpp"

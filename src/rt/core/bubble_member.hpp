@@ -3,6 +3,7 @@
 
 #include "rt/core/g.hpp"
 #include "rt/core/m.hpp"
+#include "rt/core/thread_local.hpp"
 
 namespace weft::rt {
 

@@ -5,6 +5,7 @@
 
 #include "rt/core/m.hpp"
 #include "rt/core/p.hpp"
+#include "rt/core/thread_local.hpp"
 
 namespace weft::rt {
 

@@ -6,6 +6,7 @@
 #include "base/check.hpp"
 #include "rt/core/current.hpp"
 #include "rt/core/m.hpp"
+#include "rt/core/thread_local.hpp"
 #include "sys/lock.hpp"
 
 namespace weft::rt {

@@ -91,18 +91,4 @@ struct alignas(base::cache_line) m {
 
 static_assert(offsetof(m, section) == 0, "biased_lock goes from an M to its section_word");
 
-/// The calling thread's M; null on a plain thread. Never inlined, and not to be kept across a switch or user code: the
-/// goroutine may go on on another thread.
-m* this_m() noexcept;
-void set_this_m(m* self) noexcept;
-
-/// What stands for the calling plain thread where a goroutine is asked for. Null: no memory.
-g* this_thread_g() noexcept;
-
-/// A word of the calling thread's for sys/signal.hpp; in signal handlers too.
-std::uintptr_t* this_thread_fault_word() noexcept;
-
-/// An address that no other living thread has. Needs no memory.
-const void* this_thread_key() noexcept;
-
 }  // namespace weft::rt

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "rt/core/m.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/report/dump.hpp"
 
 namespace weft::debug {

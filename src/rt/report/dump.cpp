@@ -11,6 +11,7 @@
 #include "rt/core/current.hpp"
 #include "rt/core/g.hpp"
 #include "rt/core/m.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/core/wait_reason.hpp"
 #include "rt/report/stack_depth.hpp"
 #include "rt/report/stack_walk.hpp"

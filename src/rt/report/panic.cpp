@@ -15,6 +15,7 @@
 #include "rt/core/current.hpp"
 #include "rt/core/g.hpp"
 #include "rt/core/m.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/report/dump.hpp"
 #include "rt/report/stack_walk.hpp"
 #include "rt/sched/facts.hpp"

@@ -12,6 +12,7 @@
 #include "rt/core/g.hpp"
 #include "rt/core/m.hpp"
 #include "rt/core/p.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/report/debug_options.hpp"
 #include "rt/sched/scheduler.hpp"
 #include "rt/stack/stack.hpp"

@@ -1,5 +1,6 @@
 #include "rt/sched/expire.hpp"
 
+#include "rt/core/thread_local.hpp"
 #include "rt/sched/ready.hpp"
 #include "rt/sched/run_queues.hpp"
 #include "rt/sched/scheduler.hpp"

@@ -3,6 +3,7 @@
 #include "base/cpu.hpp"
 #include "base/rand.hpp"
 #include "rt/core/bubble_member.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/sched/hooks.hpp"
 #include "rt/sched/scheduler.hpp"
 #include "sys/clock.hpp"

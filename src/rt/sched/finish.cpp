@@ -1,6 +1,7 @@
 #include "rt/sched/finish.hpp"
 
 #include "rt/core/local.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/sched/hidden_frames.hpp"
 #include "rt/sched/lock_thread.hpp"
 #include "rt/sched/pick.hpp"

@@ -1,6 +1,7 @@
 #include "rt/sched/lock_thread.hpp"
 
 #include "rt/core/m.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/sched/switch.hpp"
 
 namespace weft::rt {

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/check.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/sched/loop.hpp"
 #include "rt/sched/procs.hpp"
 #include "rt/sched/scheduler.hpp"

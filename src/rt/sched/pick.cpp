@@ -1,5 +1,6 @@
 #include "rt/sched/pick.hpp"
 
+#include "rt/core/thread_local.hpp"
 #include "rt/poll/netpoll.hpp"
 #include "rt/sched/expire.hpp"
 #include "rt/sched/switch.hpp"

@@ -1,6 +1,7 @@
 #include "rt/sched/section.hpp"
 
 #include "base/check.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/sched/retake.hpp"
 #include "sys/futex.hpp"
 #include "sys/thread.hpp"

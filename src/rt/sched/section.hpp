@@ -8,6 +8,7 @@
 
 #include "base/cpu.hpp"
 #include "rt/core/m.hpp"
+#include "rt/core/thread_local.hpp"
 
 namespace weft::rt {
 

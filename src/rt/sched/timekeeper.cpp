@@ -2,6 +2,7 @@
 
 #include "base/cpu.hpp"
 #include "rt/core/bubble_member.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/sched/hooks.hpp"
 #include "rt/sched/idle_ms.hpp"
 #include "rt/sched/scheduler.hpp"

@@ -11,6 +11,7 @@
 #include "rt/core/g.hpp"
 #include "rt/core/m.hpp"
 #include "rt/core/p.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/core/timer.hpp"
 #include "rt/core/wait_reason.hpp"
 #include "rt/sched/facts.hpp"

@@ -15,6 +15,7 @@
 #include "rt/core/cold.hpp"
 #include "rt/core/g.hpp"
 #include "rt/core/m.hpp"
+#include "rt/core/thread_local.hpp"
 #include "rt/sched/m_thread.hpp"
 #include "rt/services/hibernate/pack.hpp"
 #include "rt/stack/stack.hpp"
