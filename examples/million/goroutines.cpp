@@ -33,13 +33,13 @@ struct weft_kit {
 
 /// What a waiting goroutine takes: a page of stack, its control block, its part of the page tables, and this program's
 /// own notes about it.
-constexpr std::uint64_t goroutine_memory = 4608 + 64;
+constexpr std::uint64_t goroutine_memory = 4864 + 64;
 
 /// The same when it is hibernated: its stack is packed, and where it was there is neither a page nor a page table.
 constexpr std::uint64_t hibernated_memory = 512 + 64;
 
 /// Its stack's address space, and a little for the control block.
-constexpr std::uint64_t goroutine_addresses = weft::default_stack_size + 1024;
+constexpr std::uint64_t goroutine_addresses = weft::default_stack_size + (64 + 1) * 1024;  // with its guard
 
 /// How many fit into memory when none is hibernated.
 std::uint64_t fit_at_once()

@@ -1,6 +1,7 @@
 #include "meminfo.hpp"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <limits>
@@ -46,11 +47,27 @@ std::uint64_t meminfo(std::string_view key)
 
 }  // namespace
 
+std::uint64_t pages_of_cpu_lists(std::string_view zoneinfo)
+{
+    // Each CPU of each zone has a line `count: N` among its pagesets.
+    constexpr std::string_view key = " count:";
+    std::uint64_t sum = 0;
+    for (std::size_t at = zoneinfo.find(key); at != std::string_view::npos; at = zoneinfo.find(key, at + 1))
+        sum += number_after(zoneinfo.substr(at), key).value_or(0);
+    return sum;
+}
+
+std::uint64_t free_memory()
+{
+    const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+    return meminfo("MemAvailable:") + pages_of_cpu_lists(read_file("/proc/zoneinfo")) * page;
+}
+
 memory_sample sample_memory()
 {
     memory_sample s;
     const std::string machine = read_file("/proc/meminfo");
-    s.available = number_after(machine, "MemAvailable:").value_or(0) * kib;
+    s.available = free_memory();
     s.kernel = (number_after(machine, "KernelStack:").value_or(0) + number_after(machine, "Slab:").value_or(0)) * kib;
     const std::string status = read_file("/proc/self/status");
     s.pages = number_after(status, "VmRSS:").value_or(0) * kib;
@@ -63,10 +80,10 @@ memory_sample settled_memory(void (*sleep)(std::chrono::milliseconds))
 {
     constexpr std::uint64_t still = mib / 2;
     constexpr int tries = 20;
-    std::uint64_t before = meminfo("MemAvailable:");
+    std::uint64_t before = free_memory();
     for (int i = 0; i < tries; ++i) {
         sleep(std::chrono::milliseconds(50));
-        const std::uint64_t now = meminfo("MemAvailable:");
+        const std::uint64_t now = free_memory();
         if (std::max(now, before) - std::min(now, before) < still)
             break;
         before = now;
@@ -104,7 +121,7 @@ std::uint64_t memory_for_waves()
 
 std::uint64_t memory_left()
 {
-    std::uint64_t least = meminfo("MemAvailable:");
+    std::uint64_t least = free_memory();
     for (const group_limit& g : all_limits())
         least = std::min(least, less(g.value, g.used));
     return least;
@@ -113,8 +130,8 @@ std::uint64_t memory_left()
 room memory_room()
 {
     const std::uint64_t reserve = memory_reserve();
-    std::uint64_t least = meminfo("MemAvailable:");
-    std::string limit = "MemAvailable is ";
+    std::uint64_t least = free_memory();
+    std::string limit = "free memory is ";
     for (const group_limit& g : all_limits()) {
         if (less(g.value, g.used) >= least)
             continue;

@@ -4,12 +4,13 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace million {
 
 /// What the tasks are weighed by. All in bytes.
 struct memory_sample {
-    std::uint64_t available = 0;    ///< MemAvailable: falls by all that tasks cost, the kernel's part included
+    std::uint64_t available = 0;    ///< free_memory(): falls by all that tasks cost, the kernel's part included
     std::uint64_t pages = 0;        ///< this process' resident pages
     std::uint64_t page_tables = 0;  ///< this process' page tables
     std::uint64_t kernel = 0;       ///< the kernel's stacks and slabs, for all processes
@@ -18,7 +19,14 @@ struct memory_sample {
 
 [[nodiscard]] memory_sample sample_memory();
 
-/// As sample_memory(), once MemAvailable has come to rest: what is given back is counted late. `sleep` is how the
+/// What MemAvailable says, and the free pages that the kernel keeps in a list of each CPU, which MemAvailable takes for
+/// used: after a large program's end that can be more than a GiB.
+[[nodiscard]] std::uint64_t free_memory();
+
+/// The sum of those lists in pages, from the text of /proc/zoneinfo.
+[[nodiscard]] std::uint64_t pages_of_cpu_lists(std::string_view zoneinfo);
+
+/// As sample_memory(), once free_memory() has come to rest: what is given back is counted late. `sleep` is how the
 /// caller waits meanwhile.
 [[nodiscard]] memory_sample settled_memory(void (*sleep)(std::chrono::milliseconds));
 
@@ -46,10 +54,10 @@ struct room {
     [[nodiscard]] bool is_limited() const { return !limit.empty(); }
 };
 
-/// Memory that is left, the reserve included: the least of MemAvailable and the control groups' limits.
+/// Memory that is left, the reserve included: the least of free_memory() and the control groups' limits.
 [[nodiscard]] std::uint64_t memory_left();
 
-/// Memory that can be used, the reserve taken off: the least of MemAvailable and the control groups' limits.
+/// Memory that can be used, the reserve taken off: the least of free_memory() and the control groups' limits.
 [[nodiscard]] room memory_room();
 
 /// Address space that can be used (ulimit -v and strict overcommit), a quarter of it left for all that is not a stack.

@@ -77,7 +77,7 @@ void add_memory_bar(chart& c, const run_result& run, const memory_cost& m, const
 std::string memory_chart(const report& r)
 {
     chart c{"Memory, each",
-            "What MemAvailable fell by until all waited at the gate, and until all were hibernated",
+            "What free memory fell by until all waited at the gate, and until all were hibernated",
             scale::linear,
             bytes_tick,
             {},

@@ -22,7 +22,7 @@ struct phase {
 
 /// What all tasks together cost while all of them wait, in bytes.
 struct memory_cost {
-    std::int64_t available = 0;    ///< fall of MemAvailable
+    std::int64_t available = 0;    ///< fall of free_memory()
     std::int64_t pages = 0;        ///< of it, this process' resident pages
     std::int64_t page_tables = 0;  ///< of it, this process' page tables
     std::int64_t kernel = 0;       ///< of it, stacks and slabs of the kernel

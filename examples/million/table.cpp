@@ -182,7 +182,7 @@ std::vector<std::string> make_remarks(const report& r)
         for (const auto& [weighed, state] : {std::pair(run->memory, ""), {run->hibernated.memory, " (hibernated)"}})
             if (weighed.disturbed())
                 remarks.push_back(
-                    fmt::format("Other programs disturbed the weighing of {}{}: MemAvailable fell by {} each, what "
+                    fmt::format("Other programs disturbed the weighing of {}{}: free memory fell by {} each, what "
                                 "can be attributed is {} each.",
                                 who, state, bytes_cell(run->per_task(static_cast<double>(weighed.available))),
                                 bytes_cell(run->per_task(static_cast<double>(weighed.known())))));

@@ -8,7 +8,6 @@
 #include <future>
 #include <memory>
 #include <optional>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -239,20 +238,20 @@ template <class F, class... Args>
     if constexpr (sizeof...(Args) == 0) {
         return detail::spawn_result<true>(std::forward<F>(f), nullptr);
     } else {
-        return detail::spawn_result<true>(
-            [fn = std::decay_t<F>(std::forward<F>(f)),
-             bound = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)]() mutable -> decltype(auto)
-            { return std::apply(std::move(fn), std::move(bound)); },
-            nullptr);
+        return detail::spawn_result<true>(detail::bound_call(std::forward<F>(f), std::forward<Args>(args)...), nullptr);
     }
 }
 
-/// async(f) with attributes. Throws std::invalid_argument for attributes out of range.
-template <class F>
-    requires std::invocable<std::decay_t<F>>
-[[nodiscard]] auto async(const attr& attributes, F&& f)
+/// async(f, args...) with attributes. Throws std::invalid_argument for attributes out of range.
+template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
+[[nodiscard]] auto async(const attr& attributes, F&& f, Args&&... args)
 {
-    return detail::spawn_result<true>(std::forward<F>(f), &attributes);
+    if constexpr (sizeof...(Args) == 0)
+        return detail::spawn_result<true>(std::forward<F>(f), &attributes);
+    else
+        return detail::spawn_result<true>(detail::bound_call(std::forward<F>(f), std::forward<Args>(args)...),
+                                          &attributes);
 }
 
 }  // namespace weft

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -14,15 +13,17 @@
 
 namespace weft {
 
-/// The stack that a goroutine may use unless attr::stack_size says otherwise, in bytes. It is address space, not
-/// memory: a page becomes memory when it is first touched.
-inline constexpr std::size_t default_stack_size = std::size_t{128} << 10;
+/// The stack that a goroutine may use unless attr::stack_size, options::stack_size or WEFT_STACK says otherwise, in
+/// bytes. It is address space, not memory: a page becomes memory when it is first touched.
+inline constexpr std::size_t default_stack_size = std::size_t{192} << 10;
 
 /// What a goroutine may be given beside its function.
 struct attr {
     /// Shown in panic reports, dumps and stall reports. Copied by go().
     std::string_view name{};
-    /// Limit of the stack in bytes, 16 KiB to 8 GiB, rounded up to a power of two. Address space only.
+    /// What the goroutine may use of its stack in bytes, 16 KiB to 8 GiB; default_stack_size stands for the process's
+    /// default (options::stack_size, WEFT_STACK). Together with a guard of 64 KiB it is rounded up to a power of two,
+    /// 128 KiB at least; from 1 MiB on the guard is part of the size. Address space only.
     std::size_t stack_size = default_stack_size;
     /// The goroutine has an OS thread of its own for all its life, as if it began with lock_thread().
     bool pinned = false;
@@ -43,19 +44,19 @@ WEFT_ALWAYS_INLINE void go(F&& f, Args&&... args)
     if constexpr (sizeof...(Args) == 0) {
         detail::spawn(std::forward<F>(f), nullptr);
     } else {
-        detail::spawn([fn = std::decay_t<F>(std::forward<F>(f)),
-                       bound = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)]() mutable
-                      { std::apply(std::move(fn), std::move(bound)); },
-                      nullptr);
+        detail::spawn(detail::bound_call(std::forward<F>(f), std::forward<Args>(args)...), nullptr);
     }
 }
 
-/// go(f) with attributes. Throws std::invalid_argument, which names the field, for attributes out of range.
-template <class F>
-    requires std::invocable<std::decay_t<F>>
-WEFT_ALWAYS_INLINE void go(const attr& attributes, F&& f)
+/// go(f, args...) with attributes. Throws std::invalid_argument, which names the field, for attributes out of range.
+template <class F, class... Args>
+    requires std::invocable<std::decay_t<F>, std::decay_t<Args>...>
+WEFT_ALWAYS_INLINE void go(const attr& attributes, F&& f, Args&&... args)
 {
-    detail::spawn(std::forward<F>(f), &attributes);
+    if constexpr (sizeof...(Args) == 0)
+        detail::spawn(std::forward<F>(f), &attributes);
+    else
+        detail::spawn(detail::bound_call(std::forward<F>(f), std::forward<Args>(args)...), &attributes);
 }
 
 /// Lets other goroutines run; the caller goes to the back of its queue. On a plain thread: std::this_thread::yield.

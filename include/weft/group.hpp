@@ -44,6 +44,14 @@ public:
         enter();
         detail::spawn_joined<member>(*this, std::forward<F>(f));
     }
+    /// go(f) with attributes. Throws std::invalid_argument for attributes out of range; nothing was started then.
+    template <class F>
+        requires std::invocable<std::decay_t<F>>
+    void go(const attr& attributes, F&& f)
+    {
+        enter();
+        detail::spawn_joined<member>(*this, std::forward<F>(f), &attributes);
+    }
     /// go(), unless that would have to wait. False: nothing was started.
     template <class F>
         requires std::invocable<std::decay_t<F>>
@@ -52,6 +60,16 @@ public:
         if (!try_enter())
             return false;
         detail::spawn_joined<member>(*this, std::forward<F>(f));
+        return true;
+    }
+    /// try_go(f) with attributes, as go() with them.
+    template <class F>
+        requires std::invocable<std::decay_t<F>>
+    [[nodiscard]] bool try_go(const attr& attributes, F&& f)
+    {
+        if (!try_enter())
+            return false;
+        detail::spawn_joined<member>(*this, std::forward<F>(f), &attributes);
         return true;
     }
 

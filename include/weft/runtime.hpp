@@ -20,6 +20,9 @@ namespace weft {
 struct options {
     /// Ps: how many goroutines run at the same time. 0: what WEFT_PROCS says, else what affinity and cgroups allow.
     int procs = 0;
+    /// The stack that goroutines may use whose attr does not say how much, in bytes: 16 KiB to 8 GiB, as for
+    /// attr::stack_size. 0: what WEFT_STACK says (`1M`, `512K` or a number of bytes), else default_stack_size.
+    std::size_t stack_size = 0;
     /// Limit of the OS threads that run goroutines, those that block included; lower where the system allows less
     /// (ulimit -u, the cgroup's pids.max, kernel.threads-max). When it is reached, that is reported once on stderr, and
     /// runnable goroutines wait until a thread is back.
@@ -62,8 +65,8 @@ private:
 
 /// Runs `main` as the main goroutine and returns when it returns: its int, else 0. An exception that leaves `main`
 /// leaves run(). Other goroutines go on until the process exits. May be called again. Throws std::logic_error when
-/// called inside a goroutine, std::invalid_argument for bad options or a bad WEFT_PROCS, std::system_error when the
-/// first thread can't be started, std::runtime_error once process exit has begun.
+/// called inside a goroutine, std::invalid_argument for bad options, a bad WEFT_PROCS or a bad WEFT_STACK,
+/// std::system_error when the first thread can't be started, std::runtime_error once process exit has begun.
 template <class F>
     requires std::invocable<std::decay_t<F>>
 int run(const options& opt, F&& main)

@@ -59,6 +59,14 @@ public:
         add(1);
         detail::spawn_joined<member>(*this, std::forward<F>(f));
     }
+    /// go(f) with attributes. Throws std::invalid_argument for attributes out of range; nothing was started then.
+    template <class F>
+        requires std::invocable<std::decay_t<F>>
+    void go(const attr& attributes, F&& f)
+    {
+        add(1);
+        detail::spawn_joined<member>(*this, std::forward<F>(f), &attributes);
+    }
 
 private:
     struct member {

@@ -22,6 +22,7 @@ step "find_package"
 "$cmake" --build "$work/package"
 "$work/package/consumer_static"
 "$work/package/consumer_shared"
+grep -q -e -fstack-clash-protection "$work/package/build.ninja" || { echo "no stack probes"; exit 1; }
 readelf --dynamic --wide "$work/package/consumer_shared" | grep -q 'libweft\.so' || { echo "not linked to libweft.so"; exit 1; }
 ! readelf --dynamic --wide "$work/package/consumer_static" | grep -q 'libweft\.so' || { echo "linked to libweft.so"; exit 1; }
 
@@ -38,6 +39,7 @@ PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name weft.pc)")
 export PKG_CONFIG_PATH
 libdir=$(pkg-config --variable=libdir weft)
 read -ra cflags <<<"$(pkg-config --cflags weft)"
+[[ " ${cflags[*]} " == *" -fstack-clash-protection "* ]] || { echo "no stack probes"; exit 1; }
 read -ra libs <<<"$(pkg-config --libs weft)"
 object=$work/consumer.o program=$work/by_pkg_config
 "$cxx" -std=c++20 -O2 "${cflags[@]}" -c "$consumer/main.cpp" -o "$object"

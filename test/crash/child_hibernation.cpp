@@ -237,7 +237,7 @@ int forks_in_between()
 
 // --- real faults
 
-constexpr std::uintptr_t default_stack = weft::default_stack_size;
+constexpr std::uintptr_t default_stack = weft::default_stack_size + (64U << 10U);  // its guard included
 
 /// The lowest word of the stack with that address: in its guard.
 volatile std::uint64_t& guard_below(const std::atomic<std::uint64_t>& word)

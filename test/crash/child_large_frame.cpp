@@ -1,4 +1,4 @@
-// Wants a frame that is larger than the stack. Compiled with stack probes, as users are told to.
+// Wants a frame that is larger than the stack. Compiled with the flags that weft hands out, stack probes among them.
 #include <cstddef>
 
 #include "../support/scenarios.hpp"

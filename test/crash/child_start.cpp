@@ -45,6 +45,46 @@ int run_with_option()
     return say_result("run", [] { weft::run(weft::options{.procs = 3}, [] {}); });
 }
 
+int say_stack_sizes(const weft::options& opt)
+{
+    return weft::run(opt,
+                     []
+                     {
+                         const auto left = [] { return weft::stack_remaining(); };
+                         // Sizes are multiples of 64 KiB; the first frames take some of the last.
+                         const auto kib = [](std::size_t bytes) { return (bytes / 65'536 + 1) * 64; };
+                         const std::size_t plain = weft::async(left).get();
+                         const std::size_t named = weft::async(weft::attr{.name = "named"}, left).get();
+                         const std::size_t sized =
+                             weft::async(weft::attr{.stack_size = std::size_t{4} << 20}, left).get();
+                         say("KiB: %zu %zu %zu", kib(plain), kib(named), kib(sized));
+                     });
+}
+
+int stack_sizes()
+{
+    return say_stack_sizes({});
+}
+
+int stack_sizes_with_option()
+{
+    return say_stack_sizes({.stack_size = std::size_t{1} << 20});
+}
+
+int stack_option_out_of_range()
+{
+    for (const std::size_t size : {std::size_t{1}, std::size_t{16'383}, (std::size_t{8} << 30) + 1, ~std::size_t{0}}) {
+        try {
+            weft::run(weft::options{.stack_size = size}, [] {});
+            return 1;
+        } catch (const std::invalid_argument& e) {
+            if (std::string(e.what()).find("options::stack_size") == std::string::npos)
+                return 2;
+        }
+    }
+    return 0;
+}
+
 int go()
 {
     return say_result("go",
@@ -206,6 +246,9 @@ int main(int argc, char** argv)
     return weft::test::run_scenario(argc, argv,
                                     {{"run", run},
                                      {"run_with_option", run_with_option},
+                                     {"stack_sizes", stack_sizes},
+                                     {"stack_sizes_with_option", stack_sizes_with_option},
+                                     {"stack_option_out_of_range", stack_option_out_of_range},
                                      {"go", go},
                                      {"async", async},
                                      {"twice", twice},

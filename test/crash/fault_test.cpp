@@ -37,7 +37,7 @@ void expect_overflow(const outcome& o, const std::string& who)
 {
     EXPECT_TRUE(o.died_of(SIGABRT)) << o;
     EXPECT_TRUE(o.reported("fatal error: stack overflow: " + who)) << o;
-    EXPECT_TRUE(o.reported("128 KiB")) << o;
+    EXPECT_TRUE(o.reported("192 KiB")) << o;
     EXPECT_TRUE(o.reported("attr::stack_size")) << o;
     EXPECT_TRUE(o.reported("started at")) << o;
     EXPECT_TRUE(o.reported("#00 ")) << "no stack\n" << o;

@@ -51,6 +51,37 @@ TEST(start_test, an_option_goes_before_the_variable)
     EXPECT_TRUE(o.wrote("procs 3\n")) << o;
 }
 
+TEST(start_test, a_bad_stack_size_is_refused)
+{
+    for (const char* value : {"abc", "0", "-1", "15K", "9G", "8193M", "1T", "1.5M", "1MB", "K", " 1M", "+1M",
+                              "99999999999999999999", "18446744073709551615G"}) {
+        const outcome o = run_child("child_start", "run", {std::string("WEFT_STACK=") + value});
+        SCOPED_TRACE(value);
+        EXPECT_TRUE(o.exited(2)) << o;
+        EXPECT_TRUE(o.wrote("run: invalid_argument: ")) << o;
+        EXPECT_TRUE(o.wrote("WEFT_STACK") && o.wrote(value)) << o;
+    }
+    EXPECT_TRUE(run_child("child_start", "stack_option_out_of_range").exited(0));
+}
+
+TEST(start_test, the_default_stack_size_is_taken)
+{
+    const auto expect = [](const char* setting, const char* scenario, const char* kib)
+    {
+        const outcome o = run_child("child_start", scenario, {setting});
+        EXPECT_TRUE(o.exited(0)) << o;
+        EXPECT_TRUE(o.wrote(std::string("KiB: ") + kib + "\n")) << setting << "\n" << o;
+    };
+    // On goroutines without attributes, with a name only, and of 4 MiB whatever the default is.
+    expect("WEFT_STACK=", "stack_sizes", "192 192 4032");
+    expect("WEFT_STACK=16K", "stack_sizes", "64 64 4032");
+    expect("WEFT_STACK=65536", "stack_sizes", "64 64 4032");
+    expect("WEFT_STACK=1m", "stack_sizes", "960 960 4032");
+    expect("WEFT_STACK=4M", "stack_sizes", "4032 4032 4032");
+    expect("WEFT_STACK=1G", "stack_sizes", "1048512 1048512 4032");
+    expect("WEFT_STACK=1G", "stack_sizes_with_option", "960 960 4032");
+}
+
 TEST(start_test, the_default_is_what_affinity_allows)
 {
     const outcome one = run_child("child_start", "on_one_cpu");

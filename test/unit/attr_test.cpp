@@ -22,7 +22,7 @@ constexpr std::size_t kib = 1'024;
 constexpr std::size_t mib = 1'024 * kib;
 constexpr std::size_t gib = 1'024 * mib;
 
-// Of a stack of `size` bytes, what the test leaves alone: the guard (a sixteenth, 4 KiB to 64 KiB), the frames of
+// Of a stack of `size` bytes, what the test leaves alone: what the guard may take of it (a sixteenth), the frames of
 // entry, of a park and of one descend().
 constexpr std::size_t margin(std::size_t size)
 {
@@ -301,6 +301,45 @@ WEFT_TEST(attr_test, nobody_else_runs_on_a_pinned_goroutines_thread)
     stop = true;
     all.wait();
     EXPECT_EQ(intruders, 0);
+}
+
+std::size_t left(std::size_t unit)
+{
+    return weft::stack_remaining() / unit;
+}
+
+WEFT_TEST(attr_test, every_way_to_start_takes_attributes)
+{
+    const weft::attr large{.stack_size = 8 * mib};
+    EXPECT_EQ(weft::async(large, left, mib).get(), 7U);
+    const weft::chan<std::size_t> answers(3);
+    weft::go(large, [](const weft::sender<std::size_t>& to, std::size_t unit) { to.send(left(unit)); }, answers, mib);
+    weft::wait_group all;
+    all.go(large, [&] { answers.send(left(mib)); });
+    all.wait();
+    weft::group some;
+    some.go(large, [&] { answers.send(left(mib)); });
+    some.wait();
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(answers.recv(), 7U);
+    bool called = false;
+    EXPECT_TRUE(some.try_go(large, [&] { called = left(mib) == 7; }));
+    some.wait();
+    EXPECT_TRUE(called);
+}
+
+WEFT_TEST(attr_test, a_refused_one_is_not_waited_for)
+{
+    const weft::attr bad{.stack_size = 3};
+    weft::wait_group all;
+    EXPECT_THROW(all.go(bad, [] {}), std::invalid_argument);
+    all.wait();
+    weft::group some;
+    some.limit(1);
+    EXPECT_THROW(some.go(bad, [] {}), std::invalid_argument);
+    EXPECT_THROW((void)some.try_go(bad, [] {}), std::invalid_argument);
+    EXPECT_TRUE(some.try_go([] {})) << "its place is free again";
+    some.wait();
 }
 
 }  // namespace

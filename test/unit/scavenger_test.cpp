@@ -14,6 +14,7 @@
 
 #include "fixture.hpp"
 #include "rt/stack/scavenging.hpp"
+#include "rt/stack/stack.hpp"
 #include "sys/memory.hpp"
 
 namespace {
@@ -145,7 +146,8 @@ TEST_F(scavenger_test, by_itself_and_completely)
     EXPECT_LE(after.stacks, base.stacks + (peak.stacks - base.stacks) / 20);
     // A few tables are too little beside what others need.
     if (!under_sanitizer && !weft::test::slow() && weft::sys::guards_are_markers() && page_tables_are_freed()) {
-        const std::uint64_t tables = count * weft::default_stack_size / (2'048 * kib) * 4 * kib;  // a page for 2 MiB
+        const std::uint64_t tables =
+            count * weft::rt::stack_bytes(weft::rt::default_stack_class) / (2'048 * kib) * 4 * kib;  // a page for 2 MiB
         EXPECT_LE(after.page_tables, peak.page_tables - tables * 9 / 10) << peak.page_tables << " before";
     }
     // Reused, not made anew.
@@ -262,7 +264,7 @@ TEST_F(scavenger_test, the_kernel_knows_what_is_whose)
     weft::run([] { weft::async(weft::attr{.stack_size = 1'024 * kib}, [] {}).get(); });
     std::ifstream maps("/proc/self/maps");
     const std::string text((std::istreambuf_iterator<char>(maps)), std::istreambuf_iterator<char>());
-    for (const char* const name : {"[anon:weft stacks 128K]", "[anon:weft stacks 1M]", "[anon:weft goroutines]"})
+    for (const char* const name : {"[anon:weft stacks]", "[anon:weft stacks 1M]", "[anon:weft goroutines]"})
         EXPECT_NE(text.find(name), std::string::npos) << name << " in\n" << text;
 }
 

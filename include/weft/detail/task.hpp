@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <new>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -177,9 +178,18 @@ WEFT_ALWAYS_INLINE void spawn(F&& f, const attr* attributes)
     own.storage = nullptr;
 }
 
+/// A callable of no arguments that calls `f(args...)` once, with decayed copies.
+template <class F, class... Args>
+WEFT_ALWAYS_INLINE auto bound_call(F&& f, Args&&... args)
+{
+    return [fn = std::decay_t<F>(std::forward<F>(f)),
+            bound = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)]() mutable -> decltype(auto)
+    { return std::apply(std::move(fn), std::move(bound)); };
+}
+
 /// spawn() of what `joined` says; `How::finish(of)` also when nothing was started.
 template <class How, class Owner, class F>
-WEFT_ALWAYS_INLINE void spawn_joined(Owner& of, F&& f)
+WEFT_ALWAYS_INLINE void spawn_joined(Owner& of, F&& f, const attr* attributes = nullptr)
 {
     struct undo {
         Owner* of;
@@ -189,7 +199,7 @@ WEFT_ALWAYS_INLINE void spawn_joined(Owner& of, F&& f)
                 How::finish(*of);
         }
     } failed{&of};
-    spawn(joined<How, Owner, std::decay_t<F>>{&of, std::forward<F>(f)}, nullptr);
+    spawn(joined<How, Owner, std::decay_t<F>>{&of, std::forward<F>(f)}, attributes);
     failed.of = nullptr;
 }
 

@@ -31,6 +31,7 @@
 #include "rt/services/hibernate/hibernate.hpp"
 #include "rt/services/hibernate/hibernator.hpp"
 #include "rt/services/scavenger.hpp"
+#include "rt/stack/stack.hpp"
 #include "sys/clock.hpp"
 #include "sys/cpus.hpp"
 #include "sys/membarrier.hpp"
@@ -61,11 +62,46 @@ int default_procs()
     return static_cast<int>(n);
 }
 
+/// `1M`, `512K`, `1G` or a number of bytes; 0: it is none of them, or out of range.
+std::size_t parse_stack_size(const char* text) noexcept
+{
+    char* end = nullptr;
+    errno = 0;
+    const unsigned long long n = std::strtoull(text, &end, 10);
+    unsigned shift = 0;
+    if (*end == 'K' || *end == 'k')
+        shift = 10;
+    else if (*end == 'M' || *end == 'm')
+        shift = 20;
+    else if (*end == 'G' || *end == 'g')
+        shift = 30;
+    if (shift != 0)
+        ++end;
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || n > max_stack >> shift || n << shift < min_stack)
+        return 0;
+    return static_cast<std::size_t>(n << shift);
+}
+
+std::size_t default_stack_of_process()
+{
+    const char* const text = std::getenv("WEFT_STACK");
+    if (text == nullptr || *text == '\0')
+        return default_stack_size;
+    const std::size_t size = parse_stack_size(text);
+    if (size == 0)
+        throw std::invalid_argument("weft: the environment's WEFT_STACK is '" + std::string(text) +
+                                    "'; it must be a size from 16K to 8G: bytes, or a number with K, M or G");
+    return size;
+}
+
 void check_options(const options& opt)
 {
     if (opt.procs < 0 || opt.procs > max_procs_limit)
         throw std::invalid_argument("weft::options::procs is " + std::to_string(opt.procs) +
                                     "; it must be 0 (choose) or from 1 to " + std::to_string(max_procs_limit));
+    if (opt.stack_size != 0 && (opt.stack_size < min_stack || opt.stack_size > max_stack))
+        throw std::invalid_argument("weft::options::stack_size is " + std::to_string(opt.stack_size) +
+                                    "; it must be 0 (choose) or from 16 KiB (16384) to 8 GiB (8589934592) bytes");
     if (opt.max_threads < 1)
         throw std::invalid_argument("weft::options::max_threads is " + std::to_string(opt.max_threads) +
                                     "; it must be 1 or more");
@@ -190,6 +226,7 @@ void start(const options& opt)
 {
     check_options(opt);
     const int procs = opt.procs > 0 ? opt.procs : default_procs();
+    set_default_stack(opt.stack_size != 0 ? opt.stack_size : default_stack_of_process());
     sys::init_membarrier(debugging().nomembarrier);
     sys::init_guards(debugging().noguardmarker);
     init_hibernation({.off = opt.hibernate_after.count() == 0 && !debugging().hibernate,

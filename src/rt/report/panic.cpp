@@ -124,7 +124,7 @@ void print_place(base::printer& out, const stack_at& at, std::uintptr_t address,
     if (at.top == nullptr)
         return;
     const std::uintptr_t low = reinterpret_cast<std::uintptr_t>(at.top) - stack_bytes(at.cls);
-    out.print(address < low + stack_guard_bytes(at.cls) ? ", in the guard below" : ", in");
+    out.print(address < low + stack_guard ? ", in the guard below" : ", in");
     stack_owner owner{at.top};
     for_each_g(&note_owner, &owner);
     if (owner.who == nullptr) {
@@ -155,7 +155,7 @@ bool is_overflow(const g& me, const sys::fault& what) noexcept
         1'024;  // below the stack pointer: a push, aarch64's stp with its offset, red zones
     constexpr std::uintptr_t jump = std::uintptr_t{1} << 30U;
     const std::uintptr_t low = reinterpret_cast<std::uintptr_t>(me.stack_top) - stack_bytes(me.stack_class);
-    const std::uintptr_t usable = low + stack_guard_bytes(me.stack_class);
+    const std::uintptr_t usable = low + stack_guard;
     const std::uintptr_t sp = what.stack_pointer;
     if (what.on_signal_stack)
         return false;
@@ -174,7 +174,7 @@ bool is_overflow(const g& me, const sys::fault& what) noexcept
         "fatal error: stack overflow: goroutine %llu%s%.200s%s has used up its stack of %zu KiB%s; if it is meant to "
         "go "
         "that deep, start it with a larger attr::stack_size\n",
-        who.id, who.open, who.name, who.close, stack_bytes(me.stack_class) / 1024,
+        who.id, who.open, who.name, who.close, largest_stack_size(me.stack_class) / 1024,
         what.has_address ? "" : ", where a signal's handler without SA_ONSTACK wanted to run");
     print_rest(out, me, what);
     out.flush();

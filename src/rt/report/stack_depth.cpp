@@ -31,10 +31,7 @@ struct bounds {
     char* low;  ///< above the guard
     char* top;
 
-    bounds(char* stack_top, unsigned cls) noexcept
-        : low(stack_top - stack_bytes(cls) + stack_guard_bytes(cls)), top(stack_top)
-    {
-    }
+    bounds(char* stack_top, unsigned cls) noexcept : low(stack_top - usable_stack_bytes(cls)), top(stack_top) {}
 };
 
 char* page_of(char* at) noexcept
@@ -49,7 +46,7 @@ struct place_of_start {
     std::uint64_t count = 0;
     std::size_t deepest = 0;
 
-    [[nodiscard]] std::size_t limit() const noexcept { return stack_bytes(cls) - stack_guard_bytes(cls); }
+    [[nodiscard]] std::size_t limit() const noexcept { return usable_stack_bytes(cls); }
 };
 
 class depth_table {

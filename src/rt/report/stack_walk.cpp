@@ -33,7 +33,7 @@ void keep(std::span<const sys::stack_frame> frames, sys::walk_end end, goroutine
 
 sys::stack_piece stack_place::piece() const noexcept
 {
-    const char* const low = top - stack_bytes(stack_class) + stack_guard_bytes(stack_class);
+    const char* const low = top - usable_stack_bytes(stack_class);
     return sys::stack_piece::in_place(low, top);
 }
 

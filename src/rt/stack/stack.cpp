@@ -1,6 +1,7 @@
 #include "rt/stack/stack.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/atomic.hpp"
@@ -22,18 +23,20 @@ namespace weft::rt {
 namespace {
 
 constexpr std::size_t table_span = std::size_t{2} << 20;  // what a page-table page maps
-constexpr std::size_t largest_slab = std::size_t{1} << 34;
-
-constexpr std::size_t first_slab(unsigned cls) noexcept
-{
-    return stack_bytes(cls) * 16 > (std::size_t{64} << 20) ? stack_bytes(cls) : stack_bytes(cls) * 16;
-}
+constexpr std::size_t largest_slab = std::size_t{1} << 36;
 
 constexpr std::array<const char*, stack_classes> names{
-    "weft stacks 16K",  "weft stacks 32K", "weft stacks 64K", "weft stacks 128K", "weft stacks 256K",
-    "weft stacks 512K", "weft stacks 1M",  "weft stacks 2M",  "weft stacks 4M",   "weft stacks 8M",
-    "weft stacks 16M",  "weft stacks 32M", "weft stacks 64M", "weft stacks 128M", "weft stacks 256M",
-    "weft stacks 512M", "weft stacks 1G",  "weft stacks 2G",  "weft stacks 4G",   "weft stacks 8G"};
+    "weft stacks",     "weft stacks 128K", "weft stacks 256K", "weft stacks 512K", "weft stacks 1M",
+    "weft stacks 2M",  "weft stacks 4M",   "weft stacks 8M",   "weft stacks 16M",  "weft stacks 32M",
+    "weft stacks 64M", "weft stacks 128M", "weft stacks 256M", "weft stacks 512M", "weft stacks 1G",
+    "weft stacks 2G",  "weft stacks 4G",   "weft stacks 8G"};
+
+/// `each`: stack_bytes() of the class.
+constexpr arena slabs_of(std::size_t each, const char* name) noexcept
+{
+    const std::size_t first = each * 16 > (std::size_t{64} << 20) ? each : each * 16;
+    return {first, std::max(each, largest_slab), sys::pages::small, name};
+}
 
 /// All slabs there are, of all classes: grows only, so that find() needs no lock. A lookup is a scan: a million default
 /// stacks lie in some 20 slabs, and the address space has room for 8,192 of the largest.
@@ -88,7 +91,9 @@ struct class_pool {
     decaying_peak mark;            // guarded by lock
 
     explicit constexpr class_pool(unsigned cls) noexcept
-        : slabs(first_slab(cls), std::max(stack_bytes(cls), largest_slab), sys::pages::small, names[cls])
+        : slabs(slabs_of(
+              cls == default_stack_class ? stack_reserve(default_stack_size) : std::size_t{1} << sized_stack_shift(cls),
+              names[cls]))
     {
     }
 
@@ -199,7 +204,7 @@ void give_locked(class_pool& pool, const char* top, bool shallow) noexcept
 /// Null: there is no guard to be had, and the stack is back in the pool.
 char* finish_taking(class_pool& pool, unsigned cls, taken_stack stack) noexcept
 {
-    if (!stack.bare || sys::guard(stack.top - stack_bytes(cls), stack_guard_bytes(cls)))
+    if (!stack.bare || sys::guard(stack.top - stack_bytes(cls), stack_guard))
         return stack.top;
     last_shortage.store(shortage::guards, base::memory_order_relaxed);
     pool.lock.lock();
@@ -264,12 +269,21 @@ bool look_at_pool(class_pool& pool) noexcept
 void unpoison([[maybe_unused]] char* top, [[maybe_unused]] unsigned cls) noexcept
 {
 #ifdef WEFT_ASAN
-    const std::size_t usable = stack_bytes(cls) - stack_guard_bytes(cls);
+    const std::size_t usable = usable_stack_bytes(cls);
     __asan_unpoison_memory_region(top - usable, usable);
 #endif
 }
 
 }  // namespace
+
+void set_default_stack(std::size_t size) noexcept
+{
+    const std::size_t reserve = stack_reserve(size);
+    if (reserve == stack_bytes(default_stack_class))
+        return;
+    default_stack_shift = static_cast<unsigned>(std::countr_zero(reserve));
+    pools[default_stack_class].slabs = slabs_of(reserve, names[default_stack_class]);
+}
 
 char* take_stack(unsigned cls) noexcept
 {
@@ -284,7 +298,7 @@ char* take_stack(unsigned cls) noexcept
 void give_stack(char* top, unsigned cls) noexcept
 {
     unpoison(top, cls);
-    const bool shallow = cls > default_stack_class;  // what may be gigabytes does not wait for the look
+    const bool shallow = cls != default_stack_class;  // what may be gigabytes does not wait for the look
     if (shallow)
         trim_stack(top, cls, top);
     class_pool& pool = pools[cls];
@@ -297,7 +311,7 @@ void give_stack(char* top, unsigned cls) noexcept
 void trim_stack(char* top, unsigned cls, const char* sp) noexcept
 {
     constexpr std::size_t red_zone = 128;  // bytes below the stack pointer that a leaf function may use
-    char* const low = top - (stack_bytes(cls) - stack_guard_bytes(cls));
+    char* const low = top - usable_stack_bytes(cls);
     const auto used = static_cast<std::size_t>(top - sp) + red_zone;
     const std::size_t kept = (used + base::page_size - 1) / base::page_size * base::page_size;
     if (const auto usable = static_cast<std::size_t>(top - low); kept < usable)

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,32 +15,69 @@
 
 namespace weft::rt {
 
+// What attr::stack_size may be.
 inline constexpr std::size_t min_stack = std::size_t{16} << 10;
 inline constexpr std::size_t max_stack = std::size_t{8} << 30;
-inline constexpr unsigned stack_classes = 20;  // 16 KiB << 0 .. 16 KiB << 19
 
-[[nodiscard]] constexpr std::size_t stack_bytes(unsigned cls) noexcept
+/// Bytes at the low end of each stack that fault. Libraries are built without stack probes, and their frames of up to
+/// 33 KiB must not reach over it.
+inline constexpr std::size_t stack_guard = std::size_t{64} << 10;
+/// Address space of a stack of `size` bytes, guard included: a power of two, so that any address in it tells where it
+/// begins. A guard that is at most a sixteenth of `size` counts as part of `size`: sizes from 1 MiB on are not doubled.
+[[nodiscard]] constexpr std::size_t stack_reserve(std::size_t size) noexcept
 {
-    return min_stack << cls;
+    std::size_t reserve = 2 * stack_guard;
+    while (reserve < size || reserve - stack_guard < size - size / 16)
+        reserve *= 2;
+    return reserve;
 }
 
-/// The smallest class that holds `bytes`, which is in [min_stack, max_stack].
-[[nodiscard]] constexpr std::uint8_t stack_class_of(std::size_t bytes) noexcept
-{
-    std::uint8_t cls = 0;
-    while (stack_bytes(cls) < bytes)
-        ++cls;
-    return cls;
-}
-inline constexpr std::uint8_t default_stack_class = stack_class_of(default_stack_size);
-static_assert(stack_bytes(stack_classes - 1) == max_stack);
+// Class 0 is that of goroutines without attr::stack_size, whose size is chosen when the runtime starts; the others are
+// 128 KiB << 0 to 128 KiB << 16.
+inline constexpr unsigned stack_classes = 18;
+inline constexpr std::uint8_t default_stack_class = 0;
 
-/// Bytes at the low end of each stack that fault. Counted in attr::stack_size.
-[[nodiscard]] constexpr std::size_t stack_guard_bytes(unsigned cls) noexcept
+/// The reserve of class `cls`, which is not the default one, is 1 << this.
+[[nodiscard]] constexpr unsigned sized_stack_shift(unsigned cls) noexcept
 {
-    const std::size_t share = stack_bytes(cls) / 16;
-    return std::clamp(share, std::size_t{4} << 10, std::size_t{64} << 10);
+    return static_cast<unsigned>(std::countr_zero(stack_guard)) + cls;
 }
+static_assert(std::size_t{1} << sized_stack_shift(1) == stack_reserve(min_stack));
+static_assert(std::size_t{1} << sized_stack_shift(stack_classes - 1) == stack_reserve(max_stack));
+/// The same for the default class. Written by set_default_stack() alone.
+inline constinit unsigned default_stack_shift =
+    static_cast<unsigned>(std::countr_zero(stack_reserve(default_stack_size)));
+
+/// Address space of a stack of that class, guard included.
+[[nodiscard]] inline std::size_t stack_bytes(unsigned cls) noexcept
+{
+    return std::size_t{1} << (cls == default_stack_class ? default_stack_shift : sized_stack_shift(cls));
+}
+/// What goroutines can use of it.
+[[nodiscard]] inline std::size_t usable_stack_bytes(unsigned cls) noexcept
+{
+    return stack_bytes(cls) - stack_guard;
+}
+/// The largest attr::stack_size of that class: see stack_reserve().
+[[nodiscard]] inline std::size_t largest_stack_size(unsigned cls) noexcept
+{
+    const std::size_t reserve = stack_bytes(cls);
+    return stack_reserve(reserve) == reserve ? reserve : reserve - stack_guard;
+}
+
+/// The class whose stacks have room for `size`, which is in [min_stack, max_stack]; default_stack_size stands for what
+/// set_default_stack() says.
+[[nodiscard]] inline std::uint8_t stack_class_of(std::size_t size) noexcept
+{
+    const std::size_t reserve = stack_reserve(size);
+    if (size == default_stack_size || reserve == stack_bytes(default_stack_class))
+        return default_stack_class;
+    return static_cast<std::uint8_t>(std::countr_zero(reserve / stack_guard));
+}
+
+/// Stacks of the default class have room for `size`, which is in [min_stack, max_stack]. Another size than before only
+/// while none has been taken.
+void set_default_stack(std::size_t size) noexcept;
 
 /// Where the first frame goes. Stacks lie at equal distances, so without an offset the hot frames of all of them would
 /// compete for the same few sets of the L1 cache.

@@ -245,10 +245,8 @@ private:
     [[nodiscard]] std::uint64_t whole_tables(std::uint64_t free, std::uint64_t dropped) const noexcept
     {
         constexpr std::size_t table = std::size_t{2} << 20;  // what a page-table page maps; slabs begin at a multiple
-        const std::size_t each = std::max<std::size_t>(table / stack_bytes(memory_.cls), 1);
-        if (each > 64)
-            return 0;
-        const std::uint64_t ones = each == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << each) - 1;
+        const std::size_t each = std::max<std::size_t>(table / stack_bytes(memory_.cls), 1);  // 16 at most
+        const std::uint64_t ones = (std::uint64_t{1} << each) - 1;
         std::uint64_t whole = 0;
         for (std::size_t first = 0; first < 64; first += each) {
             const std::uint64_t mask = ones << first;

@@ -103,7 +103,7 @@ struct place {
     {
         return notes->spans[(span() - notes->first_span) / span_bytes];
     }
-    [[nodiscard]] char* usable_low() const noexcept { return top - stack_bytes(cls) + stack_guard_bytes(cls); }
+    [[nodiscard]] char* usable_low() const noexcept { return top - usable_stack_bytes(cls); }
     /// Several stacks in each span, and the whole span in the slab.
     [[nodiscard]] bool in_shared_span() const noexcept
     {
@@ -217,7 +217,7 @@ void note_cold(const place& at, bool cold) noexcept
 void mark_span(const place& at, const char* except) noexcept
 {
     const std::size_t size = stack_bytes(at.cls);
-    const std::size_t guard = stack_guard_bytes(at.cls);
+    const std::size_t guard = stack_guard;
     auto* const low = reinterpret_cast<char*>(at.span());
     char* begin = low;  // of what is to be marked next: a guard, or used pages with the next stack's guard
     for (char* top = low + size;; top += size) {
@@ -376,7 +376,7 @@ private:
     static void drop_packed(std::span<victim> some) noexcept;
     static void note_away(victim& v) noexcept;
 
-    std::array<victim, span_bytes / min_stack> members_;
+    std::array<victim, span_bytes / stack_reserve(min_stack)> members_;
     std::size_t count_ = 0;
 };
 
