@@ -29,7 +29,7 @@ struct upward_hooks {
 
     // services/hibernate
     void (*thaw)(g& item) noexcept;
-    void (*nudge_hibernator)(std::int64_t now) noexcept;
+    void (*nudge_hibernator)(std::int64_t now, bool last) noexcept;
     void (*expect_to_touch)(const void* object) noexcept;
 
     // report
