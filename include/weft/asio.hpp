@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstring>
 #include <exception>
+#include <forward_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,7 @@
 #include <boost/system/system_error.hpp>
 #include <boost/version.hpp>
 
+#include "weft/detail/kept_stack.hpp"
 #include "weft/semaphore.hpp"
 
 #if BOOST_VERSION < 108100
@@ -181,6 +183,10 @@ struct use_goroutine_t {
 /// thrown as boost::system::system_error, or goes to `ec` with use_goroutine[ec]; an operation whose io_context is
 /// destroyed before it completes gives error::operation_aborted. Let plain threads run the io_context: one that runs it
 /// must not wait for it.
+///
+/// Buffers may be on the caller's stack: it is not hibernated until the operation completes. Nor is the stack of
+/// another goroutine that a buffer of a buffer sequence, or what the operation takes a pointer to, is on. What a
+/// dynamic buffer makes room in must be on the caller's stack or on none.
 inline constexpr use_goroutine_t use_goroutine{};
 
 namespace detail {
@@ -242,9 +248,26 @@ private:
     std::unique_ptr<typename signature::wait, end_wait> wait_;
 };
 
+/// Keeps the stacks that an operation is told to use by its argument `given`: the io_context's threads have system
+/// calls use them while their goroutines wait.
+template <class T>
+void keep_stacks_of(std::forward_list<kept_stack>& kept, const T& given)
+{
+    if constexpr (boost::asio::is_const_buffer_sequence<T>::value) {  // mutable ones too
+        const auto end = boost::asio::buffer_sequence_end(given);
+        for (auto i = boost::asio::buffer_sequence_begin(given); i != end; ++i)
+            kept.emplace_front(boost::asio::const_buffer(*i).data());
+    } else if constexpr (std::is_convertible_v<const T&, const void*>) {
+        kept.emplace_front(given);
+    }
+}
+
 template <class... Args, class Initiation, class... InitArgs>
 auto asio_await(boost::system::error_code* into, Initiation&& initiation, InitArgs&&... init_args)
 {
+    const kept_own_stack own;
+    std::forward_list<kept_stack> kept;
+    (keep_stacks_of(kept, init_args), ...);
     typename asio_signature<Args...>::wait w;
     std::forward<Initiation>(initiation)(asio_handler<Args...>(w), std::forward<InitArgs>(init_args)...);
     w.over.acquire();

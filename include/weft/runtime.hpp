@@ -33,9 +33,9 @@ struct options {
     /// How long a thread that is not needed any more is kept, before it ends. From 0 to 24 h.
     std::chrono::nanoseconds keep_threads = std::chrono::seconds(10);
     /// How long a goroutine is parked before its stack is hibernated: packed into a few hundred bytes, its memory given
-    /// back to the kernel, and put back before it runs on or when anybody touches it. Pointers into it stay valid. From
-    /// 0 (never) to 24 h; in shortage of memory sooner. See stats().hibernation, attr::hibernate and
-    /// docs/guide/goroutines.md.
+    /// back to the kernel, and put back before it runs on or is touched. Pointers into it stay valid. From 0 (never) to
+    /// 24 h; in shortage of memory sooner; not in a process that has never had 64 stacks. See stats().hibernation_off,
+    /// attr::hibernate and docs/guide/goroutines.md.
     std::chrono::nanoseconds hibernate_after = std::chrono::seconds(1);
     /// While this run() goes on: whether the process ends, with a report of all goroutines and exit status 2, when they
     /// are all parked and there is no timer, and no thread that is not weft's or parked too, to wake one of them. To be

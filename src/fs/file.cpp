@@ -1,10 +1,12 @@
-// Open files.
+// Open files. What a call is given stays in memory for as long as it blocks: it may be in the stack of a goroutine that
+// is parked for just that.
 #include "fs/internal.hpp"
-#include "rt/rt.hpp"
 
 namespace weft::fs {
 
 namespace {
+
+using weft::detail::kept_stack;
 
 /// What the kernel takes as an offset; beyond that, EINVAL is what it would say.
 [[nodiscard]] bool fits(std::uint64_t offset) noexcept
@@ -37,7 +39,7 @@ file open(const path& name, open_flags flags, perms permissions, std::error_code
 {
     const sys::open_how how = how_of(flags, permissions);
     path shown = name;
-    const int fd = weft::blocking([&] { return sys::open_file(name.c_str(), how); });
+    const int fd = with_name(name, [&](const char* text) noexcept { return sys::open_file(text, how); });
     ec = error_of(fd);
     return fd < 0 ? file() : file(fd, std::move(shown));
 }
@@ -59,9 +61,12 @@ file open(const path& name, std::error_code& ec)
 
 std::size_t file::read(std::span<std::byte> into, std::error_code& ec)
 {
-    rt::bring_back(into);
-    return static_cast<std::size_t>(
-        result_of(ec, [&]() noexcept { return sys::read_once(fd_, into.data(), into.size()); }));
+    return static_cast<std::size_t>(result_of(ec,
+                                              [&]() noexcept
+                                              {
+                                                  const kept_stack kept(into.data());
+                                                  return sys::read_once(fd_, into.data(), into.size());
+                                              }));
 }
 
 std::size_t file::read_full(std::span<std::byte> into, std::error_code& ec)
@@ -80,17 +85,21 @@ std::size_t file::read_full(std::span<std::byte> into, std::error_code& ec)
 std::size_t file::write(std::span<const std::byte> from, std::error_code& ec)
 {
     std::size_t done = 0;
-    rt::bring_back(from);
-    (void)result_of(ec, [&]() noexcept { return sys::write_all(fd_, from.data(), from.size(), done); });
+    (void)result_of(ec,
+                    [&]() noexcept
+                    {
+                        const kept_stack kept(from.data());
+                        return sys::write_all(fd_, from.data(), from.size(), done);
+                    });
     return done;
 }
 
 std::size_t file::pread(std::span<std::byte> into, std::uint64_t offset, std::error_code& ec) const
 {
-    rt::bring_back(into);
     return static_cast<std::size_t>(result_of(ec,
                                               [&]() noexcept
                                               {
+                                                  const kept_stack kept(into.data());
                                                   return fits(offset) ? sys::read_at(fd_, into.data(), into.size(),
                                                                                      static_cast<std::int64_t>(offset))
                                                                       : std::int64_t{-EINVAL};
@@ -100,10 +109,10 @@ std::size_t file::pread(std::span<std::byte> into, std::uint64_t offset, std::er
 std::size_t file::pwrite(std::span<const std::byte> from, std::uint64_t offset, std::error_code& ec)
 {
     std::size_t done = 0;
-    rt::bring_back(from);
     (void)result_of(ec,
                     [&]() noexcept
                     {
+                        const kept_stack kept(from.data());
                         return fits(offset) ? sys::write_all_at(fd_, from.data(), from.size(),
                                                                 static_cast<std::int64_t>(offset), done)
                                             : -EINVAL;

@@ -53,7 +53,7 @@ namespace {
 file_status status_of_name(const path& name, bool follow, std::error_code& ec)
 {
     sys::file_facts facts{};
-    (void)result_of(ec, [&]() noexcept { return sys::facts_of(name.c_str(), follow, facts); });
+    ec = error_of(with_name(name, [&](const char* text) noexcept { return sys::facts_of(text, follow, facts); }));
     return ec ? file_status() : status_of(facts);
 }
 
@@ -135,17 +135,17 @@ path folder_of(const path& name)
 /// Brings a folder's names to the disk.
 void sync_folder(const path& folder, std::error_code& ec)
 {
-    const int result = weft::blocking(
-        [&]() noexcept
-        {
-            const int fd = sys::open_file(folder.c_str(), {.read = true, .directory = true});
-            if (fd < 0)
-                return fd;
-            const int synced = sys::sync_file(fd, false);
-            (void)sys::close_file(fd);
-            // Some file systems have nothing to bring there.
-            return synced == -EINVAL || synced == -EROFS ? 0 : synced;
-        });
+    const int result = with_name(folder,
+                                 [](const char* text) noexcept
+                                 {
+                                     const int fd = sys::open_file(text, {.read = true, .directory = true});
+                                     if (fd < 0)
+                                         return fd;
+                                     const int synced = sys::sync_file(fd, false);
+                                     (void)sys::close_file(fd);
+                                     // Some file systems have nothing to bring there.
+                                     return synced == -EINVAL || synced == -EROFS ? 0 : synced;
+                                 });
     ec = error_of(result);
 }
 
@@ -218,24 +218,29 @@ void temp_file::discard() noexcept
 
 void rename(const path& from, const path& to, std::error_code& ec)
 {
-    weft::blocking([&] { std::filesystem::rename(from, to, ec); });
+    with_name(from,
+              [&](const char*)
+              {
+                  const weft::detail::kept_stack kept(to.c_str());
+                  std::filesystem::rename(from, to, ec);
+              });
 }
 
 bool remove(const path& name, std::error_code& ec)
 {
-    return weft::blocking([&] { return std::filesystem::remove(name, ec); });
+    return with_name(name, [&](const char*) { return std::filesystem::remove(name, ec); });
 }
 
 std::uint64_t remove_all(const path& name, std::error_code& ec)
 {
-    const std::uintmax_t removed = weft::blocking([&] { return std::filesystem::remove_all(name, ec); });
+    const std::uintmax_t removed = with_name(name, [&](const char*) { return std::filesystem::remove_all(name, ec); });
     return ec ? 0 : removed;
 }
 
 bool mkdir(const path& name, perms permissions, std::error_code& ec)
 {
-    ec = error_of(
-        weft::blocking([&]() noexcept { return sys::make_folder(name.c_str(), static_cast<unsigned>(permissions)); }));
+    ec = error_of(with_name(
+        name, [&](const char* text) noexcept { return sys::make_folder(text, static_cast<unsigned>(permissions)); }));
     if (ec != std::errc::file_exists)
         return !ec;
     std::error_code seen;
@@ -246,7 +251,7 @@ bool mkdir(const path& name, perms permissions, std::error_code& ec)
 
 bool mkdirs(const path& name, std::error_code& ec)
 {
-    return weft::blocking([&] { return std::filesystem::create_directories(name, ec); });
+    return with_name(name, [&](const char*) { return std::filesystem::create_directories(name, ec); });
 }
 
 // --- the forms that throw

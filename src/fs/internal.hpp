@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "sys/file.hpp"
+#include "weft/detail/kept_stack.hpp"
 #include "weft/fs.hpp"
 #include "weft/runtime.hpp"
 
@@ -28,6 +29,18 @@ auto result_of(std::error_code& ec, Call&& call)
     const auto result = weft::blocking(std::forward<Call>(call));
     ec = error_of(result);
     return result < 0 ? 0 : result;
+}
+
+/// `call(text)` as blocking(), with `name` as the kernel takes it; that stays in memory meanwhile, wherever it is.
+template <class Call>
+auto with_name(const path& name, Call&& call)
+{
+    return weft::blocking(
+        [&]
+        {
+            const weft::detail::kept_stack kept(name.c_str());
+            return call(name.c_str());
+        });
 }
 
 /// `call(ec)`, for the form that throws.

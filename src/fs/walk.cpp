@@ -34,9 +34,9 @@ struct open_folder {
 std::vector<item> read_folder(const path& name, bool follow, std::error_code& ec)
 {
     std::vector<item> items;
-    const open_folder folder(weft::blocking(
-        [&]() noexcept
-        { return sys::open_file(name.c_str(), {.read = true, .no_follow = !follow, .directory = true}); }));
+    const open_folder folder(
+        with_name(name, [&](const char* text) noexcept
+                  { return sys::open_file(text, {.read = true, .no_follow = !follow, .directory = true}); }));
     ec = error_of(folder.fd);
     if (ec)
         return items;

@@ -1,10 +1,12 @@
 #include "io/fd.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <new>
 
 #include "sys/poll.hpp"
+#include "weft/detail/kept_stack.hpp"
 
 namespace weft::io {
 
@@ -182,34 +184,46 @@ void fd::release() noexcept
 
 namespace {
 
-/// `attempt()` until it has not been interrupted, and does not say that memory is missing which comes back. A call on a
-/// stream that has failed so has done nothing.
+/// `attempt()` until it has not been interrupted.
 template <class Attempt>
-ssize_t with_memory(std::span<const std::byte> memory, Attempt&& attempt) noexcept
+ssize_t uninterrupted(Attempt& attempt) noexcept
 {
-    // Where nothing is missing any more, somebody else has brought it back since, which does not happen time after
-    // time; or the memory is bad.
-    constexpr int most_idle_tries = 100;
-    for (int idle_tries = 0;;) {
-        const ssize_t n = attempt();
-        if (n == -EINTR)
-            continue;
-        if (n != -EFAULT || idle_tries == most_idle_tries)
+    for (;;)
+        if (const ssize_t n = attempt(); n != -EINTR)
             return n;
-        idle_tries = rt::bring_back(memory) ? 0 : idle_tries + 1;
-    }
+}
+
+/// `attempt()`, and where it says that memory is missing, once more with all that it is given in memory. A call on a
+/// stream that has failed so has done nothing.
+template <std::size_t Most, class Attempt>
+ssize_t with_memory(const iovec* parts, std::size_t n, Attempt&& attempt) noexcept
+{
+    if (const ssize_t done = uninterrupted(attempt); done != -EFAULT)
+        return done;
+    std::array<weft::detail::kept_stack, Most> kept;
+    for (std::size_t i = 0; i < n; ++i)
+        kept[i].keep(parts[i].iov_base);
+    return uninterrupted(attempt);
 }
 
 }  // namespace
 
+ssize_t fd::read_file(int number, std::span<std::byte> to) noexcept
+{
+    const weft::detail::kept_stack kept(to.data());
+    return sys::read_some(number, to.data(), to.size());
+}
+
 ssize_t fd::read_once(int number, std::span<std::byte> to) const noexcept
 {
-    return with_memory(to, [&] { return try_read(number, to); });
+    const iovec part{to.data(), to.size()};
+    return with_memory<1>(&part, 1, [&] { return try_read(number, to); });
 }
 
 ssize_t fd::write_once(int number, std::span<const std::byte> from) const noexcept
 {
-    return with_memory(from, [&] { return try_write(number, from); });
+    const iovec part{const_cast<std::byte*>(from.data()), from.size()};
+    return with_memory<1>(&part, 1, [&] { return try_write(number, from); });
 }
 
 ssize_t fd::after_attempt(poll_side s, ssize_t n) noexcept
@@ -282,8 +296,7 @@ ssize_t fd::write_once(int number, iovec* vectors, std::size_t n) const noexcept
         message.msg_iovlen = n;
         return sys::send_message(number, &message);
     };
-    // What fails so is the first part: behind it, a write ends short.
-    return with_memory({static_cast<const std::byte*>(vectors[0].iov_base), vectors[0].iov_len}, attempt);
+    return with_memory<write_parts>(vectors, n, attempt);
 }
 
 void fd::set_deadline(poll_side s, std::int64_t when) noexcept

@@ -193,13 +193,15 @@ private:
     [[nodiscard]] ssize_t after_attempt(poll_side s, ssize_t n) noexcept;
     [[nodiscard]] ssize_t read_on(std::span<std::byte> to, ssize_t n) noexcept;
     [[nodiscard]] outcome write_on(std::span<const std::byte> from, ssize_t n) noexcept;
-    // The system calls, which may also say EINTR, and EFAULT where memory can be brought back.
+    // The system calls, which may also say EINTR, and EFAULT where memory is missing: then nothing was done.
     [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t try_read(int number, std::span<std::byte> to) const noexcept
     {
         if (socket_) [[likely]]
             return sys::recv_some(number, to.data(), to.size());
-        return sys::read_some(number, to.data(), to.size());
+        return read_file(number, to);
     }
+    /// Of some (eventfd, terminals) what was read is gone when it says EFAULT: memory must not be missing.
+    [[nodiscard]] static ssize_t read_file(int number, std::span<std::byte> to) noexcept;
     [[nodiscard]] WEFT_ALWAYS_INLINE ssize_t try_write(int number, std::span<const std::byte> from) const noexcept
     {
         if (socket_) [[likely]]

@@ -1,9 +1,10 @@
-// UDP. A datagram whose buffer the kernel can't write to would be lost, so buffers that may lie in a goroutine's stack
-// are touched before each attempt (architecture: hibernation).
+// UDP. A datagram is lost when the kernel finds its buffer missing, so what it is given is kept in memory for each
+// attempt. Not while we wait, which may be long.
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "io/result.hpp"
@@ -11,6 +12,7 @@
 #include "net/dial.hpp"
 #include "net/socket.hpp"
 #include "sys/poll.hpp"
+#include "weft/detail/kept_stack.hpp"
 #include "weft/net.hpp"
 
 namespace weft::net {
@@ -19,6 +21,7 @@ namespace {
 
 using io::finish;
 using io::set_error;
+using weft::detail::kept_stack;
 
 constexpr std::size_t batch = 32;
 
@@ -83,7 +86,7 @@ std::size_t udp_conn::receive(std::span<std::byte> to, address* from, std::error
     const ssize_t n = mine.until_done(
         [&](int number)
         {
-            rt::bring_back(to);
+            const kept_stack kept(to.data());
             slot.size = sizeof slot.storage;
             return sys::recv_datagram(number, to.data(), to.size(), slot.at(), &slot.size);
         });
@@ -109,7 +112,8 @@ void udp_conn::send_to(std::span<const std::byte> bytes, const address& to, std:
     const ssize_t n = mine.until_done(
         [&](int number)
         {
-            rt::bring_back(bytes);
+            const kept_stack kept(bytes.data());
+            const kept_stack kept_name(&to);
             return sys::send_message(number, &message);
         });
     set_error(ec, n < 0 ? static_cast<int>(-n) : 0);
@@ -137,8 +141,9 @@ std::size_t udp_conn::receive_many(std::span<received> into, std::error_code& ec
         }
         const auto attempt = [&](int number)
         {
+            std::array<kept_stack, batch> kept;
             for (std::size_t i = 0; i < n; ++i)
-                rt::bring_back(into[o.count + i].buffer);
+                kept[i].keep(into[o.count + i].buffer.data());
             return static_cast<ssize_t>(sys::recv_messages(number, messages, static_cast<unsigned>(n)));
         };
         // Waits for the first only.
@@ -179,8 +184,10 @@ std::size_t udp_conn::send_many(std::span<const to_send> datagrams, std::error_c
         const ssize_t sent = mine.until_done(
             [&](int number)
             {
+                std::array<kept_stack, batch> kept;
                 for (std::size_t i = 0; i < n; ++i)
-                    rt::bring_back(datagrams[o.count + i].bytes);
+                    kept[i].keep(datagrams[o.count + i].bytes.data());
+                const kept_stack kept_names(datagrams.data());
                 return static_cast<ssize_t>(sys::send_messages(number, messages, static_cast<unsigned>(n)));
             });
         if (sent < 0)

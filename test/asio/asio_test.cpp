@@ -5,6 +5,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
@@ -16,9 +17,11 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "../tls/connections.hpp"
 #include "../unit/fixture.hpp"
+#include "weft/testing.hpp"
 
 namespace {
 
@@ -189,6 +192,85 @@ WEFT_TEST(asio_test, sockets)
             });
     all.wait();
     EXPECT_EQ(good, count);
+}
+
+/// The loop's thread reads and writes on the stacks of goroutines that wait, with raw system calls.
+WEFT_TEST(asio_test, buffers_on_parked_stacks)
+{
+    if (const char* const why_off = weft::stats().hibernation_off; why_off != nullptr)
+        GTEST_SKIP() << why_off;
+    using asio::ip::udp;
+    using boost::system::error_code;
+    const procs four(4);
+    loop l;
+    const udp::endpoint any(asio::ip::address_v4::loopback(), 0);
+    struct receiver {
+        udp::socket socket;
+        std::array<char, 32> text{};
+        udp::endpoint from{};
+        error_code ec{};
+        std::size_t n = 0;
+
+        receiver(loop& on, const udp::endpoint& at) : socket(on.context, at) {}
+        void receive() { n = socket.async_receive_from(asio::buffer(text), from, use_goroutine[ec]); }
+        /// One buffer of several.
+        void read()
+        {
+            const std::array<asio::mutable_buffer, 2> parts{asio::buffer(text.data(), 1),
+                                                            asio::buffer(text.data() + 1, text.size() - 1)};
+            n = socket.async_receive(parts, use_goroutine[ec]);
+        }
+        [[nodiscard]] bool right(const udp::endpoint& expected) const
+        {
+            return !ec && std::string(text.data(), n) == "text" && from == expected;
+        }
+    };
+    udp::socket sender(l.context, any);
+    std::array<std::atomic<receiver*>, 4> receivers{};
+    std::array<std::atomic<bool>, 4> right{};
+    weft::test::gate open;
+    weft::wait_group all;
+    for (std::size_t i = 0; i < receivers.size(); ++i) {
+        all.go(
+            [&, i]
+            {
+                receiver own(l, any);
+                receivers[i] = &own;
+                const bool names_sender = i % 2 == 0;
+                const auto wait = [&own, names_sender] { names_sender ? own.receive() : own.read(); };
+                if (i < 2) {
+                    wait();
+                } else {  // a goroutine waits on behalf of the one whose stack it is
+                    weft::wait_group other;
+                    other.go(wait);
+                    other.wait();
+                }
+                right[i] = own.right(names_sender ? sender.local_endpoint() : udp::endpoint());
+                open.wait();
+            });
+    }
+    const auto away = [] { return weft::stats().goroutines_hibernated; };
+    ASSERT_TRUE(weft::test::eventually([] { return weft::stats().goroutines_waiting >= 6; }));
+    std::vector<udp::endpoint> to;
+    for (const std::atomic<receiver*>& r : receivers)
+        to.push_back(r.load()->socket.local_endpoint());
+    // From here on nobody but the loop's thread touches their stacks.
+    (void)weft::testing::hibernate_parked();
+    (void)weft::testing::hibernate_parked();
+    for (const udp::endpoint& receiver : to)
+        sender.send_to(asio::buffer("text", 4), receiver);
+    EXPECT_TRUE(weft::test::eventually([] { return weft::num_goroutines() == 5; })) << "all have received";
+    for (std::size_t i = 0; i < receivers.size(); ++i)
+        EXPECT_TRUE(weft::test::eventually([&] { return right[i].load(); })) << i;
+    EXPECT_TRUE(weft::test::eventually(
+        [&]
+        {
+            (void)weft::testing::hibernate_parked();
+            return away() == 4;
+        }))
+        << "no longer than that";
+    open.open();
+    all.wait();
 }
 
 TEST_F(asio_test, a_plain_thread_waits_too)

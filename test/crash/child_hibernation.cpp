@@ -24,6 +24,7 @@
 
 #include "../support/observe.hpp"
 #include "../support/scenarios.hpp"
+#include "../support/threads.hpp"
 #include "weft/testing.hpp"
 #include "weft/weft.hpp"
 
@@ -108,6 +109,47 @@ int by_itself_after(std::chrono::nanoseconds after, std::size_t n)
 int by_itself()
 {
     return by_itself_after(10ms, 500);
+}
+
+/// While no goroutine runs, and none will before they are hibernated.
+int though_nothing_runs()
+{
+    return weft::run(weft::options{.hibernate_after = 10ms},
+                     []
+                     {
+                         sleepers all(500);
+                         if (weft::stats().hibernation_off != nullptr)
+                             say("off: %s", weft::stats().hibernation_off);
+                         weft::test::gate seen;
+                         std::thread watcher(
+                             [&]
+                             {
+                                 // Without weft: a sleep of its own would have the process wake.
+                                 const auto poll_until = [](auto holds)
+                                 {
+                                     while (!holds())
+                                         std::this_thread::sleep_for(1ms);
+                                 };
+                                 if (weft::stats().hibernation_off == nullptr) {
+                                     poll_until([&] { return weft::stats().goroutines_hibernated >= all.size(); });
+                                     say("hibernated: all");
+                                     const long hibernator = weft::test::thread_named("weft-cold");
+                                     poll_until(
+                                         [hibernator]
+                                         {
+                                             const long before = weft::test::times_slept(hibernator);
+                                             std::this_thread::sleep_for(200ms);  // 20 intervals
+                                             return weft::test::times_slept(hibernator) == before;
+                                         });
+                                     say("the hibernator sleeps");
+                                 }
+                                 seen.open();
+                             });
+                         seen.wait();
+                         watcher.join();
+                         all.wake();
+                         return 58;
+                     });
 }
 
 int eagerly()
@@ -371,18 +413,19 @@ int handler_on_the_alternate_stack()
     return handler(SA_ONSTACK);
 }
 
-// --- the kernel has no memory for a stack that is to come back
+// --- system calls that are met by a thread of ours
 
-/// From now on, `refused` times (negative: always), putting a page back by userfaultfd fails as it does where there is
-/// no memory: a filter has the kernel ask a thread of ours about each such call. False: this kernel can't.
-bool make_memory_short(int refused, std::atomic<int>& asked)
+/// From now on a filter has the kernel ask `answer(call)`, on a thread of its own, about each call of `number` whose
+/// argument `index` is `value`: 0 lets it be done, else it fails with that errno. False: this kernel can't.
+template <class Answer>
+bool ask_about(long number, std::size_t index, std::uint32_t value, Answer answer)
 {
-    constexpr std::uint32_t number = offsetof(seccomp_data, nr);
-    constexpr std::uint32_t request = offsetof(seccomp_data, args) + sizeof(std::uint64_t);  // its low half
-    std::array<sock_filter, 6> steps{{{BPF_LD | BPF_W | BPF_ABS, 0, 0, number},
-                                      {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_ioctl},
-                                      {BPF_LD | BPF_W | BPF_ABS, 0, 0, request},
-                                      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<std::uint32_t>(UFFDIO_COPY)},
+    constexpr std::uint32_t number_at = offsetof(seccomp_data, nr);
+    const auto value_at = static_cast<std::uint32_t>(offsetof(seccomp_data, args) + index * sizeof(std::uint64_t));
+    std::array<sock_filter, 6> steps{{{BPF_LD | BPF_W | BPF_ABS, 0, 0, number_at},
+                                      {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, static_cast<std::uint32_t>(number)},
+                                      {BPF_LD | BPF_W | BPF_ABS, 0, 0, value_at},  // its low half
+                                      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, value},
                                       {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF},
                                       {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}}};
     const sock_fprog program{static_cast<unsigned short>(steps.size()), steps.data()};
@@ -394,24 +437,82 @@ bool make_memory_short(int refused, std::atomic<int>& asked)
     if (listener < 0)
         return false;
     std::thread(
-        [listener, refused, &asked]
+        [listener, answer]
         {
             for (;;) {
                 seccomp_notif call{};
                 if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
                     continue;
-                seccomp_notif_resp answer{};
-                answer.id = call.id;
-                const int before = asked.fetch_add(1);
-                if (refused < 0 || before < refused)
-                    answer.error = -ENOMEM;
+                seccomp_notif_resp reply{};
+                reply.id = call.id;
+                if (const int error = answer(call); error != 0)
+                    reply.error = -error;
                 else
-                    answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-                (void)::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+                    reply.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+                (void)::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &reply);
             }
         })
         .detach();
     return true;
+}
+
+/// From now on, `refused` times (negative: always), putting a page back by userfaultfd fails as it does where there is
+/// no memory.
+bool make_memory_short(int refused, std::atomic<int>& asked)
+{
+    return ask_about(SYS_ioctl, 1, static_cast<std::uint32_t>(UFFDIO_COPY), [refused, &asked](const seccomp_notif&)
+                     { return refused < 0 || asked.fetch_add(1) < refused ? ENOMEM : 0; });
+}
+
+/// A stream is read into a stack in the middle of the process's first hibernation: the page is gone, and nothing has
+/// been counted yet.
+int read_while_the_first_is_taken_away()
+{
+    return weft::run(
+        []
+        {
+            constexpr std::uint32_t guard_install = 102;  // MADV_GUARD_INSTALL
+            static std::atomic<bool> armed{false};
+            static std::atomic<bool> halted{false};
+            static std::atomic<bool> read{false};
+            static std::atomic<long> reader{0};
+            const auto halt_once = [](const seccomp_notif&)
+            {
+                if (!armed.exchange(false))
+                    return 0;
+                halted = true;
+                while (!read && (reader == 0 || !weft::test::thread_sleeps(reader)))
+                    std::this_thread::sleep_for(1ms);
+                return 0;
+            };
+            if (weft::stats().hibernation_off != nullptr)
+                say("off: %s", weft::stats().hibernation_off);
+            else if (!ask_about(SYS_madvise, 2, guard_install, halt_once))
+                say("off: this kernel's filters can't ask");
+            sleepers all(1);
+            weft::net::unix_ends ends = weft::net::unix_pair();
+            ends.first.write("12345678");
+            (void)eventually([&] { return all.all_run() && weft::stats().goroutines_waiting >= 1; });
+            std::thread stranger(
+                [&]
+                {
+                    while (!halted)
+                        std::this_thread::sleep_for(1ms);
+                    reader = weft::test::thread_id();
+                    std::error_code ec;
+                    const std::size_t n = ends.second.read(std::as_writable_bytes(std::span(&all.word(0), 1)), ec);
+                    read = true;
+                    say("read %zu: %s", n, ec.message().c_str());
+                });
+            armed = true;
+            while (weft::stats().hibernation_off == nullptr && weft::testing::hibernate_parked() == 0)
+                weft::yield();
+            halted = true;  // where it is off
+            stranger.join();
+            all.word(0) = 0;
+            all.wake();
+            return 59;
+        });
 }
 
 int woken_while_memory_is_short(int refused)
@@ -448,6 +549,8 @@ int main(int argc, char** argv)
 {
     return weft::test::run_scenario(argc, argv,
                                     {{"by_itself", by_itself},
+                                     {"though_nothing_runs", though_nothing_runs},
+                                     {"read_while_the_first_is_taken_away", read_while_the_first_is_taken_away},
                                      {"eagerly", eagerly},
                                      {"never", never},
                                      {"out_of_range", out_of_range},

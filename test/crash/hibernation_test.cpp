@@ -57,6 +57,27 @@ TEST(hibernation_test, by_itself)
     }
 }
 
+TEST(hibernation_test, though_nothing_runs)
+{
+    for (const char* procs : {"WEFT_PROCS=1", "WEFT_PROCS=4"}) {
+        const outcome o = run("though_nothing_runs", {procs});
+        SKIP_WHERE_OFF(o);
+        EXPECT_TRUE(o.exited(58)) << o;
+        EXPECT_TRUE(o.wrote("hibernated: all\nthe hibernator sleeps\nintact: all\n")) << o;
+        EXPECT_EQ(o.err, "");
+    }
+}
+
+TEST(hibernation_test, a_read_meets_the_first_that_is_taken_away)
+{
+    for (const char* procs : {"WEFT_PROCS=1", "WEFT_PROCS=4"}) {
+        const outcome o = run("read_while_the_first_is_taken_away", {procs});
+        SKIP_WHERE_OFF(o);
+        EXPECT_TRUE(o.exited(59)) << o;
+        EXPECT_TRUE(o.wrote("read 8: Success\nintact: all\n")) << o;
+    }
+}
+
 TEST(hibernation_test, by_other_ways)
 {
     for (const char* debug : {"WEFT_DEBUG=nouserfault", "WEFT_DEBUG=nomemoryfile", "WEFT_DEBUG=nocoldspans",

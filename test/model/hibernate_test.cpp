@@ -4,9 +4,9 @@
 // its way, and no write is lost.
 //
 // The bits in g::why are the shipped cold.hpp, an M's section the shipped section_word.hpp. Around them hibernate(),
-// thaw(), restore_at(), leave_for_next(), finish_outside() and begin_run() in the same steps, with one stack of one
-// page. Left out: that stacks are taken away in groups, under one lock of the stripe, and control blocks that are used
-// again.
+// thaw(), restore_at(), kept_stack, leave_for_next(), finish_outside() and begin_run() in the same steps, with one
+// stack of one page. Left out: that stacks are taken away in groups, under one lock of the stripe, and control blocks
+// that are used again.
 #include "model/explore.hpp"
 
 #include <gtest/gtest.h>
@@ -30,16 +30,19 @@ using weft::rt::wait_reason;
 /// What a variant does wrong, to show that it matters.
 enum class mistake : std::uint8_t {
     none,
-    no_heavy_barrier,        ///< H2
-    no_wait_for_sections,    ///< H3
-    no_second_look,          ///< H5
-    why_before_state,        ///< in H5
-    cleared_after_unlock,    ///< cold, by who puts a stack back
-    not_cleared,             ///< the same, not at all by a stray access
-    waiting_before_switch,   ///< the state, before the context is saved, outside of a section
-    packed_while_writable,   ///< H6
-    away_while_accessible,   ///< H6
-    hibernates_without_lock  ///< the hibernation lock
+    no_heavy_barrier,         ///< H2
+    no_wait_for_sections,     ///< H3
+    no_second_look,           ///< H5
+    why_before_state,         ///< in H5
+    cleared_after_unlock,     ///< cold, by who puts a stack back
+    not_cleared,              ///< the same, not at all by a stray access
+    waiting_before_switch,    ///< the state, before the context is saved, outside of a section
+    packed_while_writable,    ///< H6
+    away_while_accessible,    ///< H6
+    hibernates_without_lock,  ///< the hibernation lock
+    takes_what_is_kept,       ///< H5
+    brings_back_only,         ///< for a system call, and does not keep it there
+    looks_before_it_keeps,    ///< whether anything was ever taken away, which is told afterwards
 };
 
 enum class state : std::uint8_t { runnable, running, waiting };
@@ -90,6 +93,8 @@ struct one_goroutine {
     lock stripe;
     plain<std::uint32_t> packed{0};  ///< guarded by stripe
     plain<int> is_away{0};           ///< guarded by stripe: the note
+    plain<int> kept{0};              ///< guarded by stripe: kept_stacks
+    atomic<int> ever_taken{0};       ///< looks_before_it_keeps alone
     lock hibernating;
     ghost<bool> on_it{true};
     ghost<bool> in_between{false};  ///< on the way there or back
@@ -112,6 +117,7 @@ struct one_goroutine {
         name(stripe, "stripe");
         name(packed, "packed");
         name(is_away, "note");
+        name(kept, "kept");
         name(hibernating, "hibernation lock");
     }
 
@@ -223,6 +229,30 @@ struct one_goroutine {
         check(value >= before, "a read finds what was written before");
     }
 
+    /// By another goroutine, with an address in it: kept_stack. Where the page is missing, the kernel says EFAULT.
+    void system_call()
+    {
+        if (wrong == mistake::looks_before_it_keeps && ever_taken.load(memory_order_relaxed) == 0) {
+            check(page.try_increment(), "a system call finds its memory");
+            written.set(written.get() + 1);
+            return;
+        }
+        stripe.acquire();
+        if (wrong != mistake::brings_back_only)
+            kept.set(kept.get() + 1);
+        const bool missing = is_away.get() != 0;
+        stripe.release();
+        if (missing)
+            put_back(false);
+        check(page.try_increment(), "a system call finds its memory");
+        written.set(written.get() + 1);
+        if (wrong == mistake::brings_back_only)
+            return;
+        stripe.acquire();
+        kept.set(kept.get() - 1);
+        stripe.release();
+    }
+
     // -- who takes it away
 
     [[nodiscard]] bool is_parked_and_cold()
@@ -246,11 +276,12 @@ struct one_goroutine {
                 for (const weft::rt::section_word& m : ms)  // H3
                     block_until([&m] { return !m.may_hold_locks(); });
             stripe.acquire();  // H4
-            if (is_parked_and_cold() && is_away.get() == 0)
+            if (is_parked_and_cold() && is_away.get() == 0 && (kept.get() == 0 || wrong == mistake::takes_what_is_kept))
                 take_away();  // H5
             else
-                weft::rt::clear_cold(why);
+                weft::rt::give_up_cold(why);
             stripe.release();
+            ever_taken.store(1, memory_order_relaxed);
         }
         if (wrong != mistake::hibernates_without_lock)
             hibernating.release();
@@ -496,6 +527,60 @@ struct two_strangers : one_goroutine {
 TEST(model_hibernate, two_faults_at_once)
 {
     EXPECT_EXPLORED(explore<two_strangers>({.preemptions = bound(2, 4)}, mistake::none));
+}
+
+/// System calls with addresses in it, while it is taken away for the first time, comes back, and again.
+struct against_system_calls : one_goroutine {
+    static constexpr int threads = 4;
+    static const char* thread_name(int i)
+    {
+        constexpr std::array<const char*, threads> names{"caller A", "caller B", "hibernator", "M"};
+        return names[static_cast<std::size_t>(i)];
+    }
+    explicit against_system_calls(mistake m) : one_goroutine(m) { park(0); }
+    void run(int thread)
+    {
+        switch (thread) {
+            case 0:
+                system_call();
+                system_call();
+                break;
+            case 1:
+                system_call();
+                break;
+            case 2:
+                hibernate();
+                hibernate();
+                break;
+            default:
+                wake_and_run();
+        }
+    }
+    void end()
+    {
+        check(kept.get() == 0, "all have let it go");
+        one_goroutine::end();
+    }
+};
+
+TEST(model_hibernate, what_system_calls_are_given_is_there)
+{
+    EXPECT_EXPLORED(explore<against_system_calls>({.preemptions = bound(2, 4)}, mistake::none));
+}
+
+TEST(model_hibernate, kept_is_left_alone)
+{
+    EXPECT_BROKEN("a system call finds its memory", explore<against_system_calls>({}, mistake::takes_what_is_kept));
+}
+
+TEST(model_hibernate, brought_back_is_not_kept)
+{
+    EXPECT_BROKEN("a system call finds its memory", explore<against_system_calls>({}, mistake::brings_back_only));
+}
+
+TEST(model_hibernate, keeps_before_it_looks)
+{
+    EXPECT_BROKEN("a system call finds its memory", explore<against_system_calls>({}, mistake::looks_before_it_keeps));
 }
 
 /// Somebody else hibernates too: testing::hibernate_parked(), or who needs memory.

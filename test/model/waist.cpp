@@ -191,7 +191,7 @@ void ready(g_list& items) noexcept
 constinit const upward_hooks hooks = []
 {
     upward_hooks only{};
-    only.expect_to_touch = [](const void*, std::size_t) noexcept {};
+    only.expect_to_touch = [](const void*) noexcept {};
     return only;
 }();
 

@@ -5,6 +5,7 @@
 // that a stack is away is waited for, and that it came back is read from counters of which only this goroutine's
 // actions move some.
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,8 +26,10 @@
 #include <vector>
 
 #include "../support/rng.hpp"
+#include "../support/threads.hpp"
 #include "fixture.hpp"
 #include "weft/debug.hpp"
+#include "weft/detail/kept_stack.hpp"
 #include "weft/testing.hpp"
 #include "weft/weft.hpp"
 
@@ -698,6 +701,180 @@ WEFT_TEST(hibernation_test, io_into_a_hibernated_stack)
     EXPECT_TRUE(right);
 }
 
+// --- what the kernel is given
+
+/// Goroutines of which each has a `T` on its stack for others, and waits.
+template <class T, std::size_t N = 1>
+class owners {
+public:
+    template <class Make>
+    explicit owners(Make make)
+    {
+        for (std::size_t i = 0; i < N; ++i)
+            all_.go(
+                [this, i, make]
+                {
+                    T own = make(i);
+                    where_[i] = &own;
+                    open_.wait();
+                });
+    }
+    owners(const owners&) = delete;
+    owners& operator=(const owners&) = delete;
+    ~owners()
+    {
+        open_.open();
+        all_.wait();
+    }
+    [[nodiscard]] T& operator[](std::size_t i) const { return *where_[i].load(); }
+
+private:
+    std::array<std::atomic<T*>, N> where_{};
+    gate open_;
+    weft::wait_group all_;
+};
+
+using text_buffer = std::array<std::byte, 64>;
+
+text_buffer filled_with(char c)
+{
+    text_buffer made{};
+    made.fill(static_cast<std::byte>(c));
+    return made;
+}
+
+WEFT_TEST(hibernation_test, one_write_of_several_stacks)
+{
+    SKIP_WHERE_OFF();
+    const owners<text_buffer, 3> texts([](std::size_t i) { return filled_with(static_cast<char>('a' + i)); });
+    ASSERT_TRUE(hibernate(3));
+    const std::string own = "own";
+    const std::array<std::span<const std::byte>, 4> parts{std::as_bytes(std::span(own)), texts[0], texts[1], texts[2]};
+    std::string expected = own;
+    for (const char c : {'a', 'b', 'c'})
+        expected.append(sizeof(text_buffer), c);
+    const auto check = [&](weft::io::stream& to, weft::io::stream& from)
+    {
+        ASSERT_TRUE(hibernate(3));
+        EXPECT_EQ(to.writev(parts), expected.size());
+        std::string got(expected.size(), 0);
+        for (std::size_t done = 0; done < got.size();)
+            done += from.read(std::as_writable_bytes(std::span(got)).subspan(done));
+        EXPECT_EQ(got, expected);
+    };
+    weft::io::pipe_ends pipe = weft::io::pipe();
+    check(pipe.writer, pipe.reader);
+    weft::net::unix_ends local = weft::net::unix_pair();
+    check(local.first, local.second);
+    weft::net::tcp_listener listener = weft::net::listen("127.0.0.1:0");
+    weft::net::tcp_conn dialed = weft::net::dial(listener.local_address().to_string());
+    weft::net::tcp_conn accepted = listener.accept();
+    check(dialed, accepted);
+}
+
+/// The kernel forgets the count before it finds that it can't be written.
+WEFT_TEST(hibernation_test, an_event_is_not_lost)
+{
+    SKIP_WHERE_OFF();
+    const owners<std::uint64_t> count([](std::size_t) { return std::uint64_t{0}; });
+    weft::io::stream event = weft::io::adopt(::eventfd(5, EFD_NONBLOCK | EFD_CLOEXEC));
+    ASSERT_TRUE(hibernate(1));
+    event.set_read_deadline(30s);
+    EXPECT_EQ(event.read(std::as_writable_bytes(std::span(&count[0], 1))), sizeof(std::uint64_t));
+    EXPECT_EQ(count[0], 5U);
+}
+
+WEFT_TEST(hibernation_test, datagrams)
+{
+    SKIP_WHERE_OFF();
+    namespace net = weft::net;
+    net::udp_conn from = net::listen_udp("127.0.0.1:0");
+    net::udp_conn to = net::listen_udp("127.0.0.1:0");
+    struct shared {
+        net::address name;
+        text_buffer text;
+    };
+    const owners<shared, 2> both([&](std::size_t i)
+                                 { return shared{to.local_address(), filled_with(i == 0 ? 'x' : 'y')}; });
+    ASSERT_TRUE(hibernate(2));
+    from.send_to(both[0].text, both[0].name);
+    ASSERT_TRUE(hibernate(2));
+    EXPECT_EQ(to.receive(both[1].text), sizeof(text_buffer));
+    EXPECT_EQ(both[1].text, filled_with('x'));
+    const std::array<net::to_send, 1> sent{{{both[0].text, to.local_address()}}};
+    ASSERT_TRUE(hibernate(2));
+    EXPECT_EQ(from.send_many(sent), 1U);
+    both[1].text = {};
+    std::array<net::received, 1> got{{{.buffer = both[1].text}}};
+    ASSERT_TRUE(hibernate(2));
+    EXPECT_EQ(to.receive_many(got), 1U);
+    EXPECT_EQ(both[1].text, filled_with('x'));
+}
+
+WEFT_TEST(hibernation_test, a_file_that_is_read_for_long)
+{
+    SKIP_WHERE_OFF();
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe(ends.data()), 0);
+    std::atomic<char*> there{nullptr};
+    std::atomic<long> reader{0};
+    std::atomic<bool> right{false};
+    weft::wait_group all;
+    all.go(
+        [&]
+        {
+            std::array<std::byte, 64> buffer{};
+            there = reinterpret_cast<char*>(buffer.data());
+            std::size_t n = 0;
+            std::error_code ec;
+            weft::wait_group reading;
+            reading.go(
+                [&]
+                {
+                    weft::fs::file pipe(ends[0]);
+                    reader = weft::test::thread_id();
+                    n = pipe.read(buffer, ec);
+                });
+            reading.wait();
+            right = n == 4 && !ec && std::memcmp(buffer.data(), "text", 4) == 0;
+        });
+    gate open;
+    all.go([&] { open.wait(); });
+    EXPECT_TRUE(eventually([&] { return reader != 0 && weft::test::thread_sleeps(reader); })) << "in read(2)";
+    EXPECT_TRUE(eventually([] { return weft::stats().goroutines_waiting >= 2; }));
+    EXPECT_TRUE(hibernate(1));
+    (void)weft::testing::hibernate_parked();
+    EXPECT_TRUE(in_memory(there));
+    EXPECT_EQ(::write(ends[1], "text", 4), 4);
+    open.open();
+    all.wait();
+    EXPECT_TRUE(right);
+    ::close(ends[1]);
+}
+
+WEFT_TEST(hibernation_test, what_is_kept_stays_until_all_let_it_go)
+{
+    SKIP_WHERE_OFF();
+    const owners<char, 2> both([](std::size_t) { return 'x'; });
+    ASSERT_TRUE(hibernate(2));
+    const char* const kept_one = &both[0];
+    const char* const other = &both[1];
+    {
+        const weft::detail::kept_stack kept(kept_one);
+        EXPECT_TRUE(in_memory(kept_one)) << "put back";
+        {
+            const weft::detail::kept_stack again(kept_one);
+            const weft::detail::kept_stack elsewhere(std::make_unique<char>().get());
+            const weft::detail::kept_stack own(&kept);
+        }
+        (void)weft::testing::hibernate_parked();
+        EXPECT_TRUE(in_memory(kept_one));
+        EXPECT_FALSE(in_memory(other));
+        EXPECT_EQ(away(), 1U);
+    }
+    EXPECT_TRUE(hibernate(2));
+}
+
 // --- what is left alone
 
 WEFT_TEST(hibernation_test, pinned_locked_and_those_that_say_so_are_left_alone)
@@ -750,6 +927,41 @@ TEST_F(hibernation_test, those_of_bubbles_are_left_alone)
             EXPECT_EQ(away(), 0U);
             c.send(1);
         });
+}
+
+WEFT_TEST(hibernation_test, one_that_keeps_its_own_stack_is_left_alone_for_so_long)
+{
+    SKIP_WHERE_OFF();
+    gate first;
+    gate second;
+    gate third;
+    std::atomic<char*> there{nullptr};
+    weft::wait_group all;
+    all.go([&] { third.wait(); });
+    all.go(
+        [&]
+        {
+            char here = 0;
+            {
+                const weft::detail::kept_own_stack kept;
+                {
+                    const weft::detail::kept_own_stack again;
+                }
+                there = &here;
+                first.wait();
+            }
+            second.wait();
+        });
+    ASSERT_TRUE(eventually([] { return weft::stats().goroutines_waiting >= 2; }));
+    ASSERT_TRUE(hibernate(1));
+    (void)weft::testing::hibernate_parked();
+    EXPECT_EQ(away(), 1U);
+    EXPECT_TRUE(in_memory(there));
+    first.open();
+    EXPECT_TRUE(hibernate(2));
+    second.open();
+    third.open();
+    all.wait();
 }
 
 WEFT_TEST(hibernation_test, one_that_was_unpinned_is_hibernated_again)

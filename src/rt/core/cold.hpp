@@ -6,7 +6,7 @@
 //
 // begin_park() overwrites all of them with a plain reason: a park begins with none. Set by who holds the hibernation
 // lock, while the goroutine waits. Cold is cleared under the stripe of the goroutine's stack, by whoever has put the
-// stack back or found it there; and by the hibernator, without it, when it gives up.
+// stack back or found it there, and settled with it; and by the hibernator, without the stripe, when it gives up.
 #pragma once
 
 #include "base/atomic.hpp"
@@ -44,14 +44,24 @@ static_assert((wait_reason_bits & (aged_bit | cold_bit | seen_waiting)) == 0);
                                         base::memory_order_relaxed);
 }
 
-/// Leaves neither cold nor settled.
-inline void clear_cold(base::atomic<wait_reason>& word) noexcept
+inline void clear_marks(base::atomic<wait_reason>& word, std::uint8_t bits) noexcept
 {
     wait_reason seen = word.load(base::memory_order_relaxed);
-    while (!word.compare_exchange_weak(
-        seen, static_cast<wait_reason>(static_cast<std::uint8_t>(seen) & ~(cold_bit | aged_bit)),
-        base::memory_order_release, base::memory_order_relaxed)) {
+    while (!word.compare_exchange_weak(seen, static_cast<wait_reason>(static_cast<std::uint8_t>(seen) & ~bits),
+                                       base::memory_order_release, base::memory_order_relaxed)) {
     }
+}
+
+/// Leaves neither cold nor settled: it is, or may be, about to run, or its stack is in use.
+inline void clear_cold(base::atomic<wait_reason>& word) noexcept
+{
+    clear_marks(word, cold_bit | aged_bit);
+}
+
+/// By the hibernator, which can't take it away now: it is as settled as before.
+inline void give_up_cold(base::atomic<wait_reason>& word) noexcept
+{
+    clear_marks(word, cold_bit);
 }
 
 }  // namespace weft::rt

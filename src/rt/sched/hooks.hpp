@@ -29,8 +29,8 @@ struct upward_hooks {
 
     // services/hibernate
     void (*thaw)(g& item) noexcept;
-    void (*nudge_hibernator)(std::int64_t now) noexcept;
-    void (*expect_to_touch)(const void* object, std::size_t size) noexcept;
+    void (*nudge_hibernator)(std::int64_t now, bool last) noexcept;
+    void (*expect_to_touch)(const void* object) noexcept;
 
     // report
     void (*observe_park)(m& self) noexcept;

@@ -195,8 +195,11 @@ void sleep_while_idle(monitor& looking) noexcept
 {
     sched.sysmon_nap.store(nap_of_sysmon::deep, base::memory_order_seq_cst);
     // Pairs with wake_sysmon(): a P that was taken before this second look is seen by it.
-    if (busy() == 0 && left_spins.load(base::memory_order_seq_cst) == 0)
+    if (busy() == 0 && left_spins.load(base::memory_order_seq_cst) == 0) {
+        // Here, where the visit meets all that has parked: an M that takes a P from now on wakes us.
+        hooks.nudge_hibernator(sys::monotonic_now(), true);
         sys::futex_wait(sched.sysmon_nap, nap_of_sysmon::deep);
+    }
     sched.sysmon_nap.store(nap_of_sysmon::awake, base::memory_order_relaxed);
     looking.slept_long();
 }
@@ -227,7 +230,7 @@ void* sysmon_main(void*) noexcept
         if (busy() == 0)
             sleep_while_idle(looking);
         look_after_io(sched.idle.read().idle != 0);
-        hooks.nudge_hibernator(sys::monotonic_now());
+        hooks.nudge_hibernator(sys::monotonic_now(), false);
         if (sleep_for_a_while(looking.look()))
             looking.poked();
     }

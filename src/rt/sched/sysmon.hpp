@@ -7,7 +7,7 @@
 //   - A P whose goroutine has made no scheduling decision for a slice, or is in blocking(), while others wait and no
 //     other P is idle, is taken away and handed to another M: docs/design/retake.md. It keeps a spare M ready for that.
 //   - Descriptors are polled when nobody else has done so for long.
-//   - The hibernator is woken when it sleeps for good and something has run.
+//   - The hibernator is asked for a visit when something has run, at last when nothing runs any more.
 //
 // How long it sleeps between looks: 20 us for a millisecond or so after it was poked by a blocking() that keeps others
 // waiting; 50 us to 1 ms while some Ps are busy and some are idle; a quarter of a slice while all are busy, or a slice

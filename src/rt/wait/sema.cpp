@@ -74,7 +74,7 @@ sema_waiter* sema_bucket::pop_front(const void* key) noexcept
     if (head == nullptr)
         return nullptr;
     if (sema_waiter* const second = head->next; second != nullptr) {
-        hooks.expect_to_touch(second, sizeof *second);
+        hooks.expect_to_touch(second);
         second->previous = nullptr;
         second->last = head->last;
         second->next_key = head->next_key;

@@ -28,6 +28,41 @@
 #include "sys/paging.hpp"
 #include "sys/sanitizer.hpp"
 #include "sys/thread.hpp"
+#include "weft/detail/kept_stack.hpp"
+
+namespace weft::detail {
+
+/// The kept stacks of a stripe, which guards them. Their objects are in memory, so no fault comes of a look at one.
+class kept_stacks {
+public:
+    void add(kept_stack& one, char* top) noexcept
+    {
+        one.top_ = top;
+        one.next_ = first_;
+        one.before_ = &first_;
+        if (first_ != nullptr)
+            first_->before_ = &one.next_;
+        first_ = &one;
+    }
+    static void remove(kept_stack& one) noexcept
+    {
+        *one.before_ = one.next_;
+        if (one.next_ != nullptr)
+            one.next_->before_ = one.before_;
+    }
+    [[nodiscard]] bool has(const char* top) const noexcept
+    {
+        const kept_stack* at = first_;
+        while (at != nullptr && at->top_ != top)
+            at = at->next_;
+        return at != nullptr;
+    }
+
+private:
+    kept_stack* first_ = nullptr;
+};
+
+}  // namespace weft::detail
 
 namespace weft::rt {
 
@@ -46,9 +81,6 @@ struct span_note {
     base::atomic<bool> cold{false};  ///< no access to all of it, no marker, no page; written under the stripe
 };
 
-/// The note of a stack that is on its way: for those who look without the stripe, from before it can't be accessed.
-constinit packed_stack on_its_way{};
-
 /// Beside each slab of stacks, made when the first of its stacks is hibernated.
 struct slab_notes {
     base::atomic<packed_stack*>* stacks;  ///< null: it is not away. Written under the stripe
@@ -58,6 +90,7 @@ struct slab_notes {
 
 struct stripe {
     sys::lock_word lock;
+    detail::kept_stacks kept;                                          // guarded by lock
     alignas(page) std::array<std::uint64_t, most_image / word> image;  // guarded by lock
 };
 constexpr std::size_t stripe_count = 64;
@@ -94,7 +127,11 @@ struct place {
     }
     [[nodiscard]] std::uintptr_t top_address() const noexcept { return reinterpret_cast<std::uintptr_t>(top); }
     [[nodiscard]] std::uintptr_t span() const noexcept { return (top_address() - 1) & ~(span_bytes - 1); }
-    [[nodiscard]] stripe& lock_of() const noexcept { return stripes[span() / span_bytes % stripe_count]; }
+    [[nodiscard]] stripe& lock_of() const noexcept { return stripe_of(top_address()); }
+    [[nodiscard]] static stripe& stripe_of(std::uintptr_t top) noexcept
+    {
+        return stripes[(top - 1) / span_bytes % stripe_count];
+    }
     [[nodiscard]] base::atomic<packed_stack*>& note() const noexcept
     {
         return notes->stacks[(top_address() - 1 - slab->low) / stack_bytes(cls)];
@@ -340,6 +377,13 @@ WEFT_NOINLINE bool make_present(std::uintptr_t address, g* owner) noexcept
     return was_away;
 }
 
+/// For others than its own goroutine.
+void bring_back(std::uintptr_t address) noexcept
+{
+    if (make_present(address, nullptr))
+        stacks_restored_by_fault.fetch_add(1, base::memory_order_relaxed);
+}
+
 // --- taking away
 
 constexpr unsigned exempt = g::no_stack | g::locked | g::a_thread | g::pinned | g::bubbled | g::not_hibernated;
@@ -372,7 +416,6 @@ private:
     std::size_t freeze_span(stripe& held) noexcept;
     std::size_t freeze_row(std::span<victim> row, stripe& held) noexcept;
     static bool pack_all(std::span<victim> some, stripe& held) noexcept;
-    static void note_on_its_way(std::span<victim> some) noexcept;
     static void drop_packed(std::span<victim> some) noexcept;
     static void note_away(victim& v) noexcept;
 
@@ -397,20 +440,13 @@ bool group::pack_all(std::span<victim> some, stripe& held) noexcept
     return true;
 }
 
-void group::note_on_its_way(std::span<victim> some) noexcept
-{
-    for (victim& v : some)
-        v.at.note().store(&on_its_way, base::memory_order_release);
-}
-
 void group::drop_packed(std::span<victim> some) noexcept
 {
     for (victim& v : some) {
-        v.at.note().store(nullptr, base::memory_order_release);
         if (v.kept != nullptr)
             give_packed(v.kept);
         v.kept = nullptr;
-        clear_cold(v.item->why);
+        give_up_cold(v.item->why);
     }
 }
 
@@ -425,7 +461,6 @@ std::size_t group::freeze_row(std::span<victim> row, stripe& held) noexcept
     const used_part lowest(row.front().item->ctx, row.front().at);
     char* const from = row.front().at.usable_low();
     const auto bytes = static_cast<std::size_t>(row.back().at.top - from);
-    note_on_its_way(row);
     if (!sys::set_access(from, bytes, sys::access::read)) {
         drop_packed(row);
         return 0;
@@ -452,7 +487,6 @@ std::size_t group::freeze_span(stripe& held) noexcept
 {
     const std::span<victim> all = std::span(members_).first(count_);
     auto* const low = reinterpret_cast<char*>(all.front().at.span());
-    note_on_its_way(all);
     if (!sys::set_access(low, span_bytes, sys::access::read)) {
         drop_packed(all);
         return 0;
@@ -613,14 +647,14 @@ std::size_t hibernate(std::span<g*> items) noexcept
     sys::heavy_fence();  // H2
     if (!outlast_sections()) {
         for (const candidate& c : all)
-            clear_cold(c.item->why);
+            give_up_cold(c.item->why);
         return 0;
     }
     std::size_t taken = 0;
     for (std::size_t i = 0; i < n;) {
         place at{};
         if (all[i].top == nullptr || !find_to_hibernate(all[i].top, at)) {
-            clear_cold(all[i++].item->why);
+            give_up_cold(all[i++].item->why);
             continue;
         }
         stripe& s = at.lock_of();
@@ -630,10 +664,11 @@ std::size_t hibernate(std::span<g*> items) noexcept
             const place one = place::of(reinterpret_cast<std::uintptr_t>(all[i].top) - 1);
             if (one.slab != at.slab || one.span() != span)
                 break;
-            if (is_parked_and_cold(*all[i].item, one.top) && one.note().load(base::memory_order_relaxed) == nullptr)
+            if (is_parked_and_cold(*all[i].item, one.top) && one.note().load(base::memory_order_relaxed) == nullptr &&
+                !s.kept.has(one.top))
                 neighbours.add(all[i].item, one);  // H5
             else
-                clear_cold(all[i].item->why);
+                give_up_cold(all[i].item->why);
         }
         if (!neighbours.empty())
             taken += neighbours.take_away(s);  // H6
@@ -697,31 +732,14 @@ bool restore_at(std::uintptr_t address, std::uintptr_t instruction) noexcept
     return was_away || worth_another_try(address, instruction);
 }
 
-bool bring_back(std::span<const std::byte> memory) noexcept
+void expect_to_touch(const void* object) noexcept
 {
-    if (memory.empty() || stacks_taken.load(base::memory_order_relaxed) == 0)
-        return false;
-    auto at = reinterpret_cast<std::uintptr_t>(memory.data());
-    const std::uintptr_t end = at + memory.size();
-    bool was_missing = false;
-    while (at < end) {
-        const place in = place::of(at);
-        if (in.notes == nullptr)
-            break;
-        if (in.note().load(base::memory_order_acquire) != nullptr) {
-            was_missing = true;
-            if (make_present(at, nullptr))
-                stacks_restored_by_fault.fetch_add(1, base::memory_order_relaxed);
-        }
-        at = in.top_address();
-    }
-    return was_missing;
-}
-
-void expect_to_touch(const void* object, std::size_t size) noexcept
-{
-    if (stacks_away.load(base::memory_order_relaxed) != 0)
-        (void)bring_back({static_cast<const std::byte*>(object), size});
+    if (stacks_away.load(base::memory_order_relaxed) == 0)
+        return;
+    const auto address = reinterpret_cast<std::uintptr_t>(object);
+    const place at = place::of(address);
+    if (at.notes != nullptr && at.note().load(base::memory_order_acquire) != nullptr)
+        bring_back(address);
 }
 
 bool with_hibernated(char* top, void (*look)(const sys::stack_piece& copy, void* argument) noexcept,
@@ -774,4 +792,62 @@ hibernation_counts count_hibernation() noexcept
             stacks_restored_by_fault.load(base::memory_order_relaxed)};
 }
 
+namespace {
+
+/// Whether the address is in the stack that the caller runs on.
+bool is_own(std::uintptr_t address) noexcept
+{
+    const m* const self = this_m();
+    const g* const me = self != nullptr ? self->current : nullptr;
+    return me != nullptr && reinterpret_cast<std::uintptr_t>(me->stack_top) - address <= stack_bytes(me->stack_class);
+}
+
+}  // namespace
+
 }  // namespace weft::rt
+
+namespace weft::detail {
+
+void kept_stack::keep(const void* address) noexcept
+{
+    const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+    if (!rt::can_hibernate() || rt::is_own(wanted))
+        return;
+    const rt::place at = rt::place::of(wanted);
+    if (at.slab == nullptr)
+        return;
+    rt::stripe& s = at.lock_of();
+    s.lock.lock();
+    s.kept.add(*this, at.top);  // from here on H5 lets it be
+    // What was taken before is seen now: the slab's notes may have been made since we looked.
+    const rt::place now = rt::place::of(wanted);
+    const bool missing = now.notes != nullptr && now.note().load(base::memory_order_relaxed) != nullptr;
+    s.lock.unlock();
+    if (missing)
+        rt::bring_back(wanted);
+}
+
+void kept_stack::let_go() noexcept
+{
+    sys::lock_word& lock = rt::place::stripe_of(reinterpret_cast<std::uintptr_t>(top_)).lock;
+    lock.lock();
+    kept_stacks::remove(*this);
+    lock.unlock();
+}
+
+kept_own_stack::kept_own_stack() noexcept : set_(false)
+{
+    const rt::m* const self = rt::this_m();
+    if (self == nullptr || (self->current->flags & rt::g::not_hibernated) != 0)
+        return;
+    self->current->flags |= rt::g::not_hibernated;
+    set_ = true;
+}
+
+kept_own_stack::~kept_own_stack()
+{
+    if (set_)
+        rt::this_m()->current->flags &= static_cast<std::uint8_t>(~rt::g::not_hibernated);
+}
+
+}  // namespace weft::detail

@@ -2,7 +2,8 @@
 // kernel. It is put back before the goroutine runs again, and as soon as anybody touches it: pointers into it stay
 // valid. docs/design/hibernation.md has the protocol, its interleavings and what it costs.
 //
-// This file: taking one stack away and putting it back. hibernator.cpp: which ones, and when.
+// This file: taking one stack away and putting it back. hibernator.cpp: which ones, and when. What is given to system
+// calls: weft/detail/kept_stack.hpp.
 #pragma once
 
 #include <cstddef>
@@ -47,11 +48,7 @@ void thaw(g& item) noexcept;
 
 /// By who goes through many waiters, before it touches the next one: spares the fault, which costs as much as putting
 /// the stack back.
-void expect_to_touch(const void* object, std::size_t size) noexcept;
-
-/// Before the kernel is given memory that may lie in the stack of another, hibernated goroutine, where it would fail
-/// with EFAULT: puts that back. Not for long, but for long enough. False: nothing was missing.
-bool bring_back(std::span<const std::byte> memory) noexcept;
+void expect_to_touch(const void* object) noexcept;
 
 /// In the handler of SIGSEGV, on any thread, before anything else is made of the fault. True: what was missing at
 /// `address` is there now.

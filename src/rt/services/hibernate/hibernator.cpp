@@ -10,6 +10,7 @@
 #include "rt/sched/facts.hpp"
 #include "rt/sched/scheduler.hpp"
 #include "rt/services/hibernate/hibernate.hpp"
+#include "rt/services/hibernate/visit_word.hpp"
 #include "rt/stack/scavenging.hpp"
 #include "rt/stack/stack.hpp"
 #include "sys/clock.hpp"
@@ -27,19 +28,14 @@ constexpr std::int64_t second = 1'000 * millisecond;
 constexpr std::int64_t room_interval = 100 * millisecond;  // at 3 GB/s of new stacks: 300 MB
 constexpr std::int64_t short_interval = 10 * millisecond;  // between passes while memory is short
 
-constexpr std::uint64_t enough_stacks = 64;    // fewer than that are not worth a thread
+constexpr std::uint64_t enough_stacks = 64;    // fewer than that, free ones of Ps included, are not worth a thread
 constexpr std::uint64_t many_stacks = 16'384;  // 64 MiB: from here on memory may get short
 constexpr std::uint64_t most_reserve =
     2'048U << 20U;                       // bytes; an eighth of the memory, but not more than this, is to stay free
 constexpr std::int64_t busy_share = 30;  // of its time it sleeps 30 / 31 while goroutines run
 constexpr std::int64_t idle_share = 1;   // and half of it while none does
 
-/// The thread's state; futex word.
-enum : std::uint32_t {
-    awake = 0,  ///< or asleep for a limited time
-    deep = 1,   ///< until nudged
-};
-base::atomic<std::uint32_t> nap{awake};
+visit_word visits;
 base::atomic<bool> alive{false};    ///< set by the thread itself
 base::atomic<bool> started{false};  ///< by sysmon alone
 std::int64_t interval = second;     ///< options::hibernate_after; written at the start
@@ -102,39 +98,44 @@ public:
     [[noreturn]] void run() noexcept
     {
         for (;;) {
+            visits.begin();
             const bool something = pass();
             const std::int64_t unpaid = sys::thread_cpu_now() - slice_began_;  // pace() has rested for all before
+            const std::int64_t next = sys::monotonic_now() + std::max(something ? interval : std::min(interval, second),
+                                                                      eager ? 0 : busy_share * unpaid);
             stop_at_exit();
-            if (something)
-                rest(std::max(interval, eager ? 0 : busy_share * unpaid));
-            else
-                sleep_until_nudged();
+            if (!something && visits.fall_asleep())
+                sleep_until_asked();
+            rest_until(next);
         }
     }
 
 private:
-    /// One visit to all. False: there was nothing to do, and nothing will be before something has run.
+    /// One visit to all. False: there is nothing left to do, and will not be before something has run: what could not
+    /// be taken away stays for the next time.
     bool pass() noexcept
     {
         bool something = false;
         slice_began_ = sys::thread_cpu_now();
         g_walk all;
         while (g* const item = all.next()) {
-            something |= found_.look_at(*item, false) != candidates::visit::nothing;
+            something |= found_.look_at(*item, false) == candidates::visit::aged_now;
             if (found_.full())
-                take();
+                something |= take();
         }
-        take();
+        something |= take();
         return something;
     }
 
-    void take() noexcept
+    /// Whether any was taken.
+    bool take() noexcept
     {
         lock_hibernation();
-        (void)found_.flush();
+        const std::size_t n = found_.flush();
         unlock_hibernation();
         stop_at_exit();
         pace();
+        return n != 0;
     }
 
     void pace() noexcept
@@ -144,14 +145,13 @@ private:
         if (spent < at_a_time)
             return;
         if (!eager && !memory_is_short.load(base::memory_order_relaxed))
-            rest(spent * (nothing_runs() ? idle_share : busy_share));
+            rest_until(sys::monotonic_now() + spent * (nothing_runs() ? idle_share : busy_share));
         slice_began_ = sys::thread_cpu_now();
     }
 
     /// Sleeps, with an eye on the memory where it may get short; not for long when it is.
-    void rest(std::int64_t ns) noexcept
+    void rest_until(std::int64_t end) noexcept
     {
-        const std::int64_t end = sys::monotonic_now() + ns;
         for (;;) {
             const std::int64_t now = sys::monotonic_now();
             const bool many = stacks_in_use() >= many_stacks;
@@ -164,22 +164,18 @@ private:
             const bool is_short = memory_is_short.load(base::memory_order_relaxed);
             if (now >= end)
                 return;
-            sys::futex_wait_until(nap, awake,
-                                  std::min(end, now + (is_short ? short_interval
-                                                       : many   ? room_interval
-                                                                : second)));
+            sys::sleep_thread(std::min(end - now, is_short ? short_interval : many ? room_interval : second));
             stop_at_exit();
             if (is_short)
                 return;
         }
     }
 
-    void sleep_until_nudged() noexcept
+    static void sleep_until_asked() noexcept
     {
         memory_is_short.store(false, base::memory_order_relaxed);
-        nap.store(deep, base::memory_order_release);
-        while (nap.load(base::memory_order_acquire) == deep)
-            sys::futex_wait(nap, deep);
+        while (visits.sleeps())
+            sys::futex_wait(visits.word(), visit_word::asleep);
         stop_at_exit();
     }
 
@@ -218,20 +214,19 @@ bool hibernator_runs() noexcept
     return alive.load(base::memory_order_seq_cst);
 }
 
-void nudge_hibernator(std::int64_t now) noexcept
+void nudge_hibernator(std::int64_t now, bool last) noexcept
 {
-    if (now - nudged_at < std::min(interval, second))
+    if (!last && now - nudged_at < std::min(interval, second))
         return;
     nudged_at = now;
-    if (!can_hibernate() || (!eager && stacks_in_use() < enough_stacks))
+    if (!can_hibernate())
         return;
-    if (!started.load(base::memory_order_relaxed)) {
+    if (started.load(base::memory_order_relaxed)) {
+        if (visits.ask())
+            sys::futex_wake(&visits.word(), 1);
+    } else if (eager || stacks_in_use() >= enough_stacks) {
         started.store(sys::start_thread(&hibernator_main, nullptr) == 0, base::memory_order_relaxed);
-        return;
     }
-    std::uint32_t seen = deep;
-    if (nap.load(base::memory_order_relaxed) == deep && nap.compare_exchange_strong(seen, awake))
-        sys::futex_wake(&nap, 1);
 }
 
 void relieve_slow() noexcept

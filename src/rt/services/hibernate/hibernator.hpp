@@ -3,8 +3,9 @@
 //
 // A goroutine that is parked is marked as settled at one visit, and hibernated at the next one if it still is: so it
 // has been parked for options::hibernate_after at least, and no clock is read when one parks. What goroutines run pays
-// nothing. The thread sleeps for good when it finds nothing to do; sysmon, which is awake while anything runs, wakes it
-// then once in an interval. It does not exist before there are enough stacks to be worth it.
+// nothing. The thread goes on until a visit finds nothing left to do, then sleeps for good. Sysmon, which is awake
+// while anything runs, wakes it once in an interval, and a last time when it goes to sleep itself: what was parked by
+// then is hibernated although nothing runs any more. It does not exist before there are enough stacks to be worth it.
 //
 // CPU: 3 % of one core while goroutines run, half a core while none does, all it can get while memory is short. In
 // shortage those who need new stacks help: relieve().
@@ -20,8 +21,8 @@ void start_hibernator(std::int64_t after, bool eager) noexcept;
 /// Whether its thread exists, for certain; for the count of the process's threads.
 [[nodiscard]] bool hibernator_runs() noexcept;
 
-/// By sysmon, at each look; `now` in ns.
-void nudge_hibernator(std::int64_t now) noexcept;
+/// By sysmon, at each look; `now` in ns. `last`: it will not look again before something has run.
+void nudge_hibernator(std::int64_t now, bool last) noexcept;
 
 /// The slow way of relieve() (stack/scavenging.hpp).
 void relieve_slow() noexcept;
