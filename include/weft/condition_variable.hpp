@@ -139,12 +139,7 @@ private:
                      const std::stop_token* stop)
     {
         // Unlike a lock, a wait whose deadline has passed lets the others have the mutex for a moment.
-        if constexpr (std::same_as<Clock, clock>) {
-            return wait_slow(lock, {detail::saturate(deadline.time_since_epoch())}, stop);
-        } else {
-            const auto when = detail::deadline_after(deadline - Clock::now());
-            return wait_slow(lock, {when.time_since_epoch()}, stop) || Clock::now() < deadline;
-        }
+        return wait_slow(lock, {detail::deadline_of(deadline).time_since_epoch()}, stop) || !detail::has_come(deadline);
     }
     /// False: `bound` has come first.
     WEFT_API bool wait_slow(std::unique_lock<mutex>& lock, detail::wait_bound bound, const std::stop_token* stop);

@@ -11,6 +11,11 @@ clock::time_point clock::now() noexcept
 
 namespace detail {
 
+bool in_bubble() noexcept
+{
+    return rt::callers_bubble() != nullptr;
+}
+
 void sleep_until(std::chrono::nanoseconds deadline)
 {
     if (deadline.count() <= rt::now())

@@ -36,17 +36,14 @@ struct wait_bound {
 template <class Clock, class Duration, class Wait>
 [[nodiscard]] bool bounded(const std::chrono::time_point<Clock, Duration>& deadline, Wait&& wait)
 {
-    if constexpr (std::same_as<Clock, clock>) {
-        const std::chrono::nanoseconds when = saturate(deadline.time_since_epoch());
-        return when > clock::now().time_since_epoch() && wait(wait_bound{when});
-    } else {
-        // A clock that is set meanwhile is looked at again.
-        for (auto now = Clock::now(); now < deadline; now = Clock::now()) {
-            if (wait(wait_bound{deadline_after(deadline - now).time_since_epoch()}))
-                return true;
-        }
-        return false;
-    }
+    do {
+        const clock::time_point when = deadline_of(deadline);
+        if (when <= clock::now())
+            return false;
+        if (wait(wait_bound{when.time_since_epoch()}))
+            return true;
+    } while (!has_come(deadline));
+    return false;
 }
 
 /// No error when `attempt()` or else `wait(wait_bound)` says true; why `ctx` has ended, if it has before that. One that
