@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -114,6 +115,9 @@ public:
             detail::context_retain(node_);
     }
     context(context&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    /// A cancel_context that goes away cancels, so what is made of one would have ended, or would never be canceled:
+    /// keep the cancel_context, and copy or pass that.
+    context(cancel_context&&) = delete;
     context& operator=(context other) noexcept
     {
         std::swap(node_, other.node_);
@@ -128,7 +132,8 @@ public:
     /// Closed when the context ends; nil (never ready) for one that can't. Made by the first call. For select,
     /// on_done(). Throws std::bad_alloc.
     [[nodiscard]] WEFT_API receiver<std::monostate> done() const;
-    /// No error while the context lives; then why it has ended, which does not change any more.
+    /// No error while the context lives; then why it has ended, which does not change any more. done() is closed by the
+    /// time that this says so.
     [[nodiscard]] WEFT_API std::error_code err() const noexcept;
     /// Null while the context lives; then what cancel() was given, here or at the ancestor that ended it, else err() as
     /// a std::system_error.
@@ -169,15 +174,17 @@ protected:
 }
 
 /// A context that can be canceled, and is when this object ends: what was derived from it does not outlive the scope.
-/// Movable; hand out copies as a plain context.
+/// Movable; hand out copies as a plain context. One that was moved from is as background().
 class cancel_context : public context {
 public:
-    cancel_context(cancel_context&&) noexcept = default;
+    cancel_context(cancel_context&& other) noexcept : context(std::exchange(other.node_, nullptr)) {}
     cancel_context& operator=(cancel_context&& other) noexcept
     {
-        if (node_ != nullptr)
-            cancel();
-        context::operator=(std::move(other));
+        if (this != &other) {
+            if (node_ != nullptr)
+                cancel();
+            context::operator=(static_cast<context&&>(other));
+        }
         return *this;
     }
     ~cancel_context()
@@ -187,7 +194,7 @@ public:
     }
 
     /// Ends it and all that was derived from it, with context_errc::canceled; wakes whoever waits for that. All have
-    /// ended when this returns, unless somebody else is at it. Nothing happens if it has ended.
+    /// ended when this returns, unless somebody else is at it. Nothing happens if it has ended or was moved from.
     void cancel() noexcept { cancel(std::exception_ptr()); }
     /// The same; `cause` is what cause() will return.
     WEFT_API void cancel(std::exception_ptr cause) noexcept;
@@ -203,8 +210,17 @@ private:
 /// A context that ends with `parent`, or when it is canceled. Throws std::bad_alloc.
 [[nodiscard]] WEFT_API cancel_context with_cancel(const context& parent);
 /// A context that ends with `parent`, when it is canceled, or at `deadline`, with context_errc::deadline_exceeded; at
-/// once if that has passed. From a plain thread it starts the runtime if there is none. Throws as timer().
+/// once if that has passed. If `parent` has ended already, that is why. From a plain thread it starts the runtime if
+/// there is none. Throws as timer().
 [[nodiscard]] WEFT_API cancel_context with_deadline(const context& parent, clock::time_point deadline);
+/// with_deadline() on any other clock: by what it says now. It is not looked at again.
+template <class Clock, class Duration>
+    requires(!std::same_as<std::chrono::time_point<Clock, Duration>, clock::time_point>)
+[[nodiscard]] cancel_context with_deadline(const context& parent,
+                                           const std::chrono::time_point<Clock, Duration>& deadline)
+{
+    return with_deadline(parent, detail::deadline_of(deadline));
+}
 /// with_deadline() after `timeout` from now.
 template <class Rep, class Period>
 [[nodiscard]] cancel_context with_timeout(const context& parent, std::chrono::duration<Rep, Period> timeout)
@@ -242,6 +258,17 @@ selector& selector::on_done(const context& ctx, F f)
 /// sleep_until(), unless `ctx` ends before: then returns at once, with ctx.err(). A context that has ended wins over a
 /// deadline that has passed.
 WEFT_API std::error_code sleep_until(clock::time_point deadline, const context& ctx);
+/// The same on any other clock, as sleep_until() without a context.
+template <class Clock, class Duration>
+    requires(!std::same_as<std::chrono::time_point<Clock, Duration>, clock::time_point>)
+std::error_code sleep_until(const std::chrono::time_point<Clock, Duration>& deadline, const context& ctx)
+{
+    std::error_code ended;
+    do
+        ended = sleep_until(detail::deadline_of(deadline), ctx);
+    while (!ended && !detail::has_come(deadline));
+    return ended;
+}
 /// sleep_for(), unless `ctx` ends before: then returns at once, with ctx.err().
 template <class Rep, class Period>
 std::error_code sleep_for(std::chrono::duration<Rep, Period> timeout, const context& ctx)

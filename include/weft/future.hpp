@@ -147,6 +147,8 @@ auto spawn_result(F&& f, const attr* attributes)
 
 }  // namespace detail
 
+class jthread;
+
 /// The result of async(). Movable, not copyable. One goroutine or thread at a time may wait on it. Dropping it lets the
 /// goroutine go on and discards its result.
 template <class R>
@@ -193,11 +195,17 @@ public:
         return wait_until(detail::deadline_after(timeout));
     }
 
-    [[nodiscard]] std::future_status wait_until(clock::time_point deadline) const
+    /// Until the result is there (ready) or `deadline`, of any clock, has passed (timeout).
+    template <class Clock, class Duration>
+    [[nodiscard]] std::future_status wait_until(const std::chrono::time_point<Clock, Duration>& deadline) const
     {
         check();
-        const bool done = state_->met.ready() || state_->met.wait_until(deadline.time_since_epoch());
-        return done ? std::future_status::ready : std::future_status::timeout;
+        do {
+            // Parks even if `deadline` has passed: a caller that asks again and again lets the goroutine run.
+            if (state_->met.ready() || state_->met.wait_until(detail::deadline_of(deadline).time_since_epoch()))
+                return std::future_status::ready;
+        } while (!detail::has_come(deadline));
+        return std::future_status::timeout;
     }
 
     /// Whether the goroutine has ended by exit_goroutine(). Precondition: ready().
@@ -215,6 +223,10 @@ public:
     }
 
 private:
+    friend class jthread;
+
+    /// Whether the calling goroutine is the one whose result this is.
+    [[nodiscard]] bool of_caller() const noexcept { return detail::task_is_callers(state_->storage); }
     void check() const
     {
         if (state_ == nullptr)

@@ -19,7 +19,8 @@
 namespace weft {
 
 /// A goroutine with the members and meaning of std::jthread: the destructor requests a stop and joins, except while the
-/// process exits, when goroutines have stopped already. An exception that leaves the function is a panic.
+/// process exits, when goroutines have stopped already. An exception that leaves the function is a panic. A jthread
+/// destroyed by its own goroutine ends the process by std::terminate(), as std::jthread does.
 class jthread {
 public:
     /// Identifies a jthread while it is joinable; the default id belongs to none.
@@ -75,10 +76,14 @@ public:
     ~jthread() { finish(); }
 
     [[nodiscard]] bool joinable() const noexcept { return done_.valid(); }
-    /// Throws std::system_error (invalid_argument) when not joinable().
+    /// Throws std::system_error: invalid_argument when not joinable(), resource_deadlock_would_occur when called by the
+    /// jthread's own goroutine.
     void join()
     {
         require_joinable("weft::jthread::join");
+        if (done_.of_caller())
+            throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
+                                    "weft::jthread::join");
         done_.wait();
         done_ = {};
     }
@@ -104,9 +109,10 @@ private:
     {
         if (joinable()) {
             request_stop();
-            if (!detail::runtime_stopped())  // while the process exits nothing would ever end the wait
-                done_.wait();
-            done_ = {};
+            if (detail::runtime_stopped())
+                done_ = {};  // while the process exits nothing would ever end the wait
+            else
+                join();
         }
     }
     void require_joinable(const char* where) const

@@ -69,7 +69,11 @@ bool condition_variable::wait_slow(std::unique_lock<mutex>& lock, detail::wait_b
     me.key = this;
     me.object = &mu;
     me.word.begin(rt::wait_state::preparing);
-    const auto on_stop = [&me]() noexcept { rt::sema_cancel(me); };
+    const auto on_stop = [&me]() noexcept
+    {
+        const rt::no_explore_points keep_turn;  // the end of a stop_callback waits for the thread that calls it
+        rt::sema_cancel(me);
+    };
     bucket.lock();
     bucket.push_back(me);
     waiters_.store(waiters_.load(base::memory_order_relaxed) + 1, base::memory_order_relaxed);

@@ -10,7 +10,7 @@
 // An unlock wakes at most one waiter at a time; while that one is on its way (waking), further unlocks wake nobody. It
 // competes with newcomers, and if it loses, goes back to the front of the queue. One that has waited for over
 // starving_after is not woken to compete: it is handed the mutex (held_ stays 1). The two modes are Go's (sync.Mutex,
-// Vyukov 2016).
+// Vyukov 2016). In a bubble it is one that has lost once.
 //
 // A waiter whose deadline has come leaves the queue by itself. An unlock that meets it there before that drops it, and
 // goes on to the next; if that was the last, nobody is woken and nobody needs to be.
@@ -27,6 +27,9 @@ namespace weft {
 namespace {
 
 constexpr std::int64_t starving_after = 1'000'000;  // ns
+/// A bubble's clock stands while anybody runs, and an exploration may not depend on another one: there, a waiter that
+/// has been woken and has lost is starving. A point in time longer ago than starving_after.
+constexpr std::int64_t in_bubble_lost_once = 1;
 constexpr int spin_rounds = 4;
 constexpr int spin_pauses = 30;
 
@@ -87,6 +90,8 @@ bool mutex_queue::contend(mutex& mu, rt::sema_waiter& me, const rt::wait_limit& 
         }
         if (me.since == 0)
             me.since = rt::now();
+        else if (rt::callers_bubble() != nullptr)
+            me.since = in_bubble_lost_once;
         me.granted = false;
         if (rt::sema_wait(bucket, me, limit, rt::wait_reason::mutex) != rt::wait_state::granted) {
             (void)bucket.remove(me);

@@ -6,7 +6,8 @@
 //
 // A cancel_node below another one has a hook on that one's cancel_list. The hook does not hold a reference: the node
 // takes it off before it goes away. Ending a node:
-//   1. cancel_list::fire_all() decides who ends it. Its reason and its cause are set in one step (`record`).
+//   1. cancel_list::fire_all() decides who ends it. Its reason and its cause are set in one step (`record`). From then
+//      on err() says so, and closes its channel before it does: whoever has seen the error finds done() closed.
 //   2. Its hooks fire. Waiters are woken; child nodes are put on a list, with a reference, unless they are going away.
 //   3. Its channel is closed, its stop source told, its timer disarmed, its own hook taken off its parent.
 //   4. On with the next of that list: no recursion, however deep the tree is.
@@ -109,7 +110,7 @@ struct cancel_node : context_node, rt::cancel_hook {
 
     sys::lock_word late;
     chan<std::monostate> done{nullptr};       ///< guarded by late; nil until somebody asks
-    bool done_closed = false;                 ///< guarded by late: somebody closes it, or has
+    bool done_closed = false;                 ///< guarded by late
     std::stop_source stop{std::nostopstate};  ///< guarded by late; without a state until somebody asks
 
     cancel_node(context_node* p, std::int64_t when) noexcept
@@ -136,13 +137,25 @@ struct cancel_node : context_node, rt::cancel_hook {
     }
     static void end_later(rt::cancel_hook& hook) noexcept;
 
-    /// Under `late`: whether the caller is to close `done`.
-    [[nodiscard]] bool must_close_done() noexcept
+    /// Under `late`: closes `done` if the node has ended. Closing parks nowhere.
+    void close_done_if_ended() noexcept
     {
         if (!done || done_closed || list.reason() == rt::cancel_reason::none)
-            return false;
+            return;
         done_closed = true;
-        return true;
+        done.close();
+    }
+    /// list.reason(), for users: `done` is closed when it is not none.
+    [[nodiscard]] rt::cancel_reason reason() noexcept
+    {
+        const rt::cancel_reason why = list.reason();
+        if (why != rt::cancel_reason::none) {
+            const rt::no_explore_points keep_turn;
+            late.lock();
+            close_done_if_ended();
+            late.unlock();
+        }
+        return why;
     }
     void tell_users() noexcept;
 };
@@ -160,12 +173,11 @@ void cancel_node::end_later(rt::cancel_hook& hook) noexcept
 
 void cancel_node::tell_users() noexcept
 {
+    const rt::no_explore_points keep_turn;  // nor may a callback of a stop_token park
     late.lock();
-    const chan<std::monostate> closing = must_close_done() ? done : nullptr;
+    close_done_if_ended();
     std::stop_source stopping = stop;
     late.unlock();
-    if (closing)
-        closing.close();
     (void)stopping.request_stop();
 }
 
@@ -252,6 +264,7 @@ struct token_node final : cancel_node {
             if (!node->try_retain())
                 return;  // going away: its destructor waits for us
             const node_ref keep(node);
+            const rt::no_explore_points keep_turn;  // a stop_callback's end waits for this thread
             end(*node, rt::cancel_reason::canceled, nullptr);
         }
     };
@@ -338,25 +351,27 @@ receiver<std::monostate> context::done() const
     if (!n->done)
         std::swap(n->done, fresh);
     c = n->done;
-    const bool close = n->must_close_done();
+    {
+        const rt::no_explore_points keep_turn;
+        n->close_done_if_ended();
+    }
     n->late.unlock();
-    if (close)
-        c.close();
     return c;
 }
 
 std::error_code context::err() const noexcept
 {
-    const detail::cancel_node* const n = scope_of(node_);
-    return n == nullptr ? std::error_code() : error_of(n->list.reason());
+    detail::cancel_node* const n = scope_of(node_);
+    return n == nullptr ? std::error_code() : error_of(n->reason());
 }
 
 std::exception_ptr context::cause() const noexcept
 {
-    const detail::cancel_node* const n = scope_of(node_);
-    if (n == nullptr || n->list.reason() == rt::cancel_reason::none)
+    detail::cancel_node* const n = scope_of(node_);
+    const rt::cancel_reason why = n == nullptr ? rt::cancel_reason::none : n->reason();
+    if (why == rt::cancel_reason::none)
         return nullptr;
-    return n->cause != nullptr ? n->cause : as_exception(error_of(n->list.reason()));
+    return n->cause != nullptr ? n->cause : as_exception(error_of(why));
 }
 
 std::optional<clock::time_point> context::deadline() const noexcept
@@ -404,17 +419,21 @@ cancel_context with_deadline(const context& parent, clock::time_point deadline)
         return with_cancel(parent);  // that one's end comes first
     auto* const made = new detail::deadline_node(parent.node_, when);
     cancel_context c(made);
-    if (deadline <= clock::now())
-        detail::end(*made, rt::cancel_reason::deadline_exceeded, nullptr);
-    else
-        made->arm(__builtin_return_address(0));
+    // Below a parent that has ended it ends with that, by attach().
+    if (above == nullptr || above->list.reason() == rt::cancel_reason::none) {
+        if (deadline <= clock::now())
+            detail::end(*made, rt::cancel_reason::deadline_exceeded, nullptr);
+        else
+            made->arm(__builtin_return_address(0));
+    }
     detail::attach(*made);
     return c;
 }
 
 void cancel_context::cancel(std::exception_ptr cause) noexcept
 {
-    detail::end(*scope_of(node_), rt::cancel_reason::canceled, cause);
+    if (node_ != nullptr)
+        detail::end(*scope_of(node_), rt::cancel_reason::canceled, cause);
 }
 
 // --- sleeping

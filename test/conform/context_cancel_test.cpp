@@ -10,6 +10,7 @@
 
 #include "../unit/fixture.hpp"
 #include "weft/context.hpp"
+#include "weft/testing.hpp"
 
 namespace {
 
@@ -364,7 +365,56 @@ WEFT_TEST(conform_context, the_cause_is_there_with_the_error)
     }
 }
 
-// TestContextErrDoneRace: who sees the channel closed sees the error.
+// TestContextErrDoneRace: who sees the error finds the channel closed.
+WEFT_TEST(conform_context, the_closed_channel_is_there_with_the_error)
+{
+    const auto closed = [](const weft::context& c)
+    {
+        std::monostate m;
+        return c.done().try_recv(m) == weft::chan_status::closed;
+    };
+    for (const int n : {1, 2, 4}) {
+        const procs p(n);
+        for (std::size_t i = 0; i < scaled(300); ++i) {
+            weft::cancel_context c = weft::with_cancel(weft::background());
+            if (i % 2 == 0)
+                (void)c.done();
+            weft::wait_group all;
+            for (int k = 0; k < 4; ++k) {
+                all.go(
+                    [&]
+                    {
+                        while (!c.err())
+                            weft::yield();
+                        EXPECT_TRUE(closed(c));
+                        EXPECT_NE(c.cause(), nullptr);
+                    });
+            }
+            c.cancel();
+            all.wait();
+        }
+    }
+    weft::testing::explore(100,
+                           [&]
+                           {
+                               weft::cancel_context c = weft::with_cancel(weft::background());
+                               const auto done = c.done();
+                               weft::wait_group all;
+                               all.go([&] { EXPECT_EQ(weft::sleep_for(1h, c), weft::context_errc::canceled); });
+                               all.go(
+                                   [&]
+                                   {
+                                       while (!c.err())
+                                           weft::yield();
+                                       EXPECT_TRUE(closed(c));
+                                   });
+                               weft::yield();
+                               c.cancel();
+                               all.wait();
+                           });
+}
+
+// The other way round: who sees the channel closed sees the error.
 WEFT_TEST(conform_context, the_error_is_there_with_the_closed_channel)
 {
     for (const int n : {1, 2, 4}) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,16 @@ using weft::test::scaled;
 using weft::test::scaled_live;
 
 static_assert(sizeof(context) == sizeof(void*));
+// Moving out of a cancel_context would leave nothing that cancels.
+static_assert(!std::is_constructible_v<context, weft::cancel_context>);
+static_assert(!std::is_convertible_v<weft::cancel_context, context>);
+static_assert(!std::is_assignable_v<context&, weft::cancel_context>);
+static_assert(std::is_convertible_v<weft::cancel_context&, context>);
+static_assert(std::is_convertible_v<const weft::cancel_context&, context>);
+static_assert(std::is_assignable_v<context&, weft::cancel_context&>);
+static_assert(std::is_nothrow_move_constructible_v<weft::cancel_context>);
+static_assert(std::is_nothrow_move_assignable_v<weft::cancel_context>);
+static_assert(!std::is_copy_constructible_v<weft::cancel_context>);
 
 template <class E>
 E thrown_by(const std::exception_ptr& e)
@@ -138,6 +149,30 @@ WEFT_TEST(context_test, moves)
     EXPECT_EQ(seen_a.err(), context_errc::canceled);
 }
 
+WEFT_TEST(context_test, one_that_was_moved_from_is_background)
+{
+    weft::cancel_context a = weft::with_cancel(weft::background());
+    const weft::cancel_context b = std::move(a);
+    a.cancel();  // NOLINT(bugprone-use-after-move)
+    a.cancel(std::make_error_code(std::errc::io_error));
+    EXPECT_EQ(static_cast<const context&>(a), weft::background());
+    EXPECT_FALSE(b.err());
+    a = weft::with_cancel(b);
+    a.cancel();
+    EXPECT_EQ(a.err(), context_errc::canceled);
+    EXPECT_FALSE(b.err());
+}
+
+WEFT_TEST(context_test, a_move_onto_itself_does_nothing)
+{
+    weft::cancel_context a = weft::with_cancel(weft::background());
+    weft::cancel_context& same = a;
+    a = std::move(same);
+    EXPECT_FALSE(a.err());
+    a.cancel();
+    EXPECT_EQ(a.err(), context_errc::canceled);
+}
+
 // --- values
 
 struct user_id {
@@ -233,6 +268,21 @@ WEFT_TEST(context_test, a_deadline_that_has_passed_ends_it_at_once)
         EXPECT_EQ(ctx.err(), context_errc::deadline_exceeded);
         EXPECT_TRUE(is_done(ctx));
     }
+}
+
+WEFT_TEST(context_test, the_parents_end_wins_over_a_deadline_that_has_passed)
+{
+    weft::cancel_context parent = weft::with_cancel(weft::background());
+    const auto deadline = weft::clock::now() + 1h;
+    parent.cancel(std::make_error_code(std::errc::io_error));
+    const weft::cancel_context late = weft::with_timeout(parent, 0s);
+    EXPECT_EQ(late.err(), context_errc::canceled);
+    EXPECT_EQ(thrown_by<std::system_error>(late.cause()).code(), std::errc::io_error);
+    EXPECT_TRUE(is_done(late));
+    const weft::cancel_context early = weft::with_deadline(parent, deadline);
+    EXPECT_EQ(early.err(), context_errc::canceled);
+    EXPECT_EQ(early.deadline(), deadline);
+    EXPECT_EQ(weft::stats().timers, 0U);
 }
 
 WEFT_TEST(context_test, cancel_disarms_the_timer)

@@ -6,11 +6,13 @@
 #include <optional>
 #include <set>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "fixture.hpp"
+#include "weft/context.hpp"
 #include "weft/testing.hpp"
 
 namespace {
@@ -100,6 +102,98 @@ void check_then_act()
 WEFT_TEST(explore_test, changes_the_turn_at_locks_that_nobody_waits_for)
 {
     ASSERT_TRUE(failing_seed(few_hundred, check_then_act).has_value());
+}
+
+// What ends a wait early wakes the waiter from inside a lock or a callback of its own, on which the waiter waits.
+void a_cancellation_ends_every_wait()
+{
+    weft::mutex held;
+    held.lock();
+    weft::counting_semaphore<> none(0);
+    weft::wait_group never_done;
+    never_done.add();
+    const weft::chan<int> never;
+    weft::mutex m;
+    weft::condition_variable cv;
+    std::stop_source source;
+    weft::cancel_context ctx = weft::with_cancel(weft::background());
+    const weft::cancel_context below = weft::with_timeout(ctx, 1h);
+    weft::wait_group all;
+    all.go([&] { require(bool(weft::sleep_for(24h, ctx)), "sleep"); });
+    all.go([&] { require(bool(held.lock(ctx)), "mutex"); });
+    all.go([&] { require(bool(none.acquire(below)), "semaphore"); });
+    all.go([&] { require(bool(never_done.wait(below)), "wait_group"); });
+    all.go([&] { weft::select(weft::on_recv(never), weft::on_done(ctx)); });
+    all.go(
+        [&]
+        {
+            std::unique_lock lock(m);
+            require(bool(cv.wait(lock, [] { return false; }, ctx)), "condition_variable");
+        });
+    all.go(
+        [&]
+        {
+            std::unique_lock lock(m);
+            require(!cv.wait(lock, ctx.stop_token(), [] { return false; }), "condition_variable, its token");
+        });
+    all.go(
+        [&]
+        {
+            std::unique_lock lock(m);
+            require(!cv.wait(lock, source.get_token(), [] { return false; }), "condition_variable, a token");
+        });
+    all.go(
+        [token = source.get_token()]
+        {
+            // Dropped by the waiter that its end wakes, which unregisters the callback.
+            const weft::context of_token = token;
+            require(bool(weft::sleep_for(24h, of_token)), "sleep, a token");
+        });
+    all.go([&] { ctx.cancel(); });
+    all.go([&] { source.request_stop(); });
+    all.wait();
+    never_done.done();
+    held.unlock();
+}
+
+WEFT_TEST(explore_test, a_cancellation_ends_every_wait)
+{
+    for (const int n : {1, 4}) {
+        const procs p(n);
+        explore(few_hundred, a_cancellation_ends_every_wait);
+    }
+}
+
+// The holder takes the mutex again each time before the waiter runs. Time stands still meanwhile.
+void a_waiter_is_not_starved()
+{
+    weft::mutex m;
+    bool got = false;
+    m.lock();
+    weft::wait_group waiter;
+    waiter.go(
+        [&]
+        {
+            const std::lock_guard guard(m);
+            got = true;
+        });
+    weft::testing::settle();
+    int rounds = 0;
+    while (!got && ++rounds < 1'000) {
+        m.unlock();
+        m.lock();
+        weft::yield();
+    }
+    m.unlock();
+    waiter.wait();
+    require(rounds < 1'000, "the waiter has starved");
+}
+
+WEFT_TEST(explore_test, a_waiter_is_not_starved)
+{
+    const procs one(1);
+    weft::testing::bubble(a_waiter_is_not_starved);
+    explore(few_hundred, a_waiter_is_not_starved);
 }
 
 // Not under the fixture: what is deadlocked keeps its stack.

@@ -1,6 +1,7 @@
 // weft::jthread: std::jthread's members and meaning over a goroutine.
 #include "weft/jthread.hpp"
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -168,6 +169,35 @@ WEFT_TEST(jthread_test, misuse_is_an_error)
     t.join();
     expect_invalid_argument([&] { t.join(); });
     expect_invalid_argument([&] { t.detach(); });
+}
+
+WEFT_TEST(jthread_test, joining_itself_is_an_error)
+{
+    for (const bool inline_closure : {true, false}) {
+        std::error_code seen;
+        weft::latch made(1);
+        weft::jthread t;
+        const auto join_itself = [&]
+        {
+            made.wait();
+            try {
+                t.join();
+            } catch (const std::system_error& e) {
+                seen = e.code();
+            }
+        };
+        if (inline_closure)
+            t = weft::jthread(join_itself);
+        else
+            t = weft::jthread([join_itself, large = std::array<char, 500>()] { join_itself(), (void)large; });
+        made.count_down();
+        t.join();
+        EXPECT_EQ(seen, std::errc::resource_deadlock_would_occur);
+    }
+    // Another one, a plain thread too, may.
+    weft::jthread other([] { weft::yield(); });
+    weft::jthread([&] { other.join(); }).join();
+    EXPECT_FALSE(other.joinable());
 }
 
 WEFT_TEST(jthread_test, moves)

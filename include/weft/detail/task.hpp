@@ -41,6 +41,9 @@ WEFT_API void task_start(void* storage, task_body run, storage_life life, const 
 /// Releases a goroutine that was never started, or one of storage_life::kept whose body has no more use for it.
 WEFT_API void task_drop(void* storage) noexcept;
 
+/// Whether `storage`, which is kept, is that of the calling goroutine.
+[[nodiscard]] WEFT_API bool task_is_callers(const void* storage) noexcept;
+
 /// Where, before its storage, a goroutine keeps the pointer to what only some have.
 inline constexpr std::size_t task_extra_offset = 40;
 /// Destroys the caller's local<T> values. The caller is a goroutine that has some, or a name.

@@ -1,6 +1,8 @@
 // bubble_member: the place of a goroutine in its bubble (services/bubble), which g::member points to.
 #pragma once
 
+#include <cstdint>
+
 #include "rt/core/g.hpp"
 #include "rt/core/m.hpp"
 #include "rt/core/thread_local.hpp"
@@ -16,6 +18,7 @@ struct bubble_member {
     detail::task_body body;  ///< what g::body was; that is now the bubble's
     bubble_member* previous = nullptr;
     bubble_member* next = nullptr;
+    std::uint32_t keeps_turn = 0;  ///< explored: how many no_explore_points (sched/facts.hpp) it is in
 };
 
 /// The bubble that the calling goroutine is in; null outside, and on plain threads.

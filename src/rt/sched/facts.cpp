@@ -31,6 +31,21 @@ bool worth_spinning() noexcept
     return sched.procs.load(base::memory_order_relaxed) > 1 && (self == nullptr || !self->proc->has_work());
 }
 
+bubble_member* no_explore_points::begin() noexcept
+{
+    const m* const self = this_m();
+    g* const me = self != nullptr ? self->current : nullptr;
+    if (me == nullptr || (me->flags & (g::explored | g::a_thread)) != g::explored)
+        return nullptr;
+    ++me->member->keeps_turn;
+    return me->member;
+}
+
+void no_explore_points::end() noexcept
+{
+    --member_->keeps_turn;
+}
+
 std::int64_t now() noexcept
 {
     bubble* const b = bubble_of_caller();
@@ -45,7 +60,8 @@ void explore_point_slow() noexcept
 {
     const rt::m* const self = rt::this_m();
     rt::g* const me = self != nullptr ? self->current : nullptr;
-    if (me != nullptr && (me->flags & (rt::g::explored | rt::g::a_thread)) == rt::g::explored)
+    if (me != nullptr && (me->flags & (rt::g::explored | rt::g::a_thread)) == rt::g::explored &&
+        me->member->keeps_turn == 0)
         rt::hooks.bubble_point(me, false);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "base/atomic.hpp"
 #include "rt/core/m.hpp"
 
 namespace weft::rt {
@@ -15,5 +16,26 @@ namespace weft::rt {
 
 /// Counts for code that may spin for a while before it parks.
 [[nodiscard]] bool worth_spinning() noexcept;
+
+/// While it lives, the calling goroutine keeps the turn in an exploration: explore_point(), and so ready(), does
+/// nothing. For code that another goroutine waits for with its thread, which must not park. May be nested.
+class no_explore_points {
+public:
+    no_explore_points() noexcept : member_(base::exploring() ? begin() : nullptr) {}
+    no_explore_points(const no_explore_points&) = delete;
+    no_explore_points& operator=(const no_explore_points&) = delete;
+    ~no_explore_points()
+    {
+        if (member_ != nullptr) [[unlikely]]
+            end();
+    }
+
+private:
+    /// Null: the caller is no goroutine of an exploration.
+    static bubble_member* begin() noexcept;
+    void end() noexcept;
+
+    bubble_member* member_;
+};
 
 }  // namespace weft::rt

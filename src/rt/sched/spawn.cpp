@@ -197,6 +197,12 @@ WEFT_NOINLINE void task_start(void* storage, task_body body, storage_life life, 
     leave(*self);
 }
 
+bool task_is_callers(const void* storage) noexcept
+{
+    const rt::m* const self = rt::this_m();
+    return self != nullptr && self->current != nullptr && self->current->storage == storage;
+}
+
 void task_drop(void* storage) noexcept
 {
     using namespace rt;

@@ -1,6 +1,8 @@
 #include "rt/wait/cancel.hpp"
 
 #include "rt/core/current.hpp"
+#include "rt/core/explore.hpp"
+#include "rt/sched/facts.hpp"
 #include "sys/thread.hpp"
 
 namespace weft::rt {
@@ -53,15 +55,20 @@ bool cancel_list::fire_all(cancel_reason why, void (*record)(void*) noexcept, vo
         record(argument);
     reason_.store(why, base::memory_order_release);  // pairs with reason()
     fired_by_ = caller();
-    while (cancel_hook* const hook = first_) {
-        unlink(*hook);
-        firing_ = hook;
+    {
+        // An owner that is woken waits for the end of fire(), so nobody else may have the turn before that.
+        const no_explore_points keep_turn;
+        while (cancel_hook* const hook = first_) {
+            unlink(*hook);
+            firing_ = hook;
+            lock_.unlock();
+            hook->fire(*hook);
+            lock_.lock();
+            firing_ = nullptr;
+        }
         lock_.unlock();
-        hook->fire(*hook);
-        lock_.lock();
-        firing_ = nullptr;
     }
-    lock_.unlock();
+    explore_point();
     return true;
 }
 

@@ -2,8 +2,9 @@
 //
 // A cancel_list belongs to what can be canceled, once (a context's node); the hooks on it belong to whoever wants to
 // know: a waiter that gives up early, a child context. Under the list's lock: the links of all hooks, `firing_` and the
-// step from "not fired" to a reason. No hook fires with the lock held, and firing never parks, so the lock is a leaf:
-// anybody may take it, with a sema bucket or a channel locked as well.
+// step from "not fired" to a reason. No hook fires with the lock held, and firing never parks (in an exploration
+// neither: no_explore_points), so the lock is a leaf: anybody may take it, with a sema bucket or a channel locked as
+// well.
 //
 //   owner of a hook                               fire_all()
 //   A1 add(): lock; fired? refuse. Else queue     F1 lock; fired already? done. Else fired
