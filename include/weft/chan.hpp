@@ -11,6 +11,7 @@
 
 #include "weft/clock.hpp"
 #include "weft/detail/chan.hpp"
+#include "weft/detail/deadline.hpp"
 
 namespace weft {
 
@@ -34,15 +35,21 @@ class chan_iterator;
 
 namespace detail {
 
+/// What a channel of what can't be an element is.
 template <class T>
-concept chan_value = std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T> && std::move_constructible<T>;
+struct chan_of_no_element {
+    static_assert(chan_element_type<T>,
+                  "weft::chan<T>: T must be an object type, neither const nor volatile, and neither a reference nor an "
+                  "array nor void; send an empty struct where there is nothing to say");
+    template <class... Args>
+    explicit(sizeof...(Args) != 1) chan_of_no_element(Args&&...) noexcept
+    {
+    }
+};
 
 /// What chan, sender and receiver have in common.
 template <class T>
 class chan_end {
-    static_assert(chan_value<T>,
-                  "a channel's element is an object type that can be moved and destroyed, neither const nor volatile");
-
 public:
     /// Elements in the buffer; 0 for a nil channel. A snapshot.
     [[nodiscard]] std::size_t size() const noexcept { return get() == nullptr ? 0 : chan_size(get()); }
@@ -90,17 +97,24 @@ public:
     }
     [[nodiscard]] chan_status try_send(T&& v) const { return try_send(v); }
     /// Waits until `deadline` at the most: success, timeout or closed. A deadline that has passed makes it an attempt:
-    /// timeout in place of full. `v` is moved from only on success.
-    [[nodiscard]] chan_status send_until(T& v, clock::time_point deadline) const
+    /// timeout in place of full. `v` is moved from only on success. A point of another clock is one of weft::clock's by
+    /// what both say at the call.
+    template <class Clock, class Duration>
+    [[nodiscard]] chan_status send_until(T& v, std::chrono::time_point<Clock, Duration> deadline) const
     {
+        const clock::time_point until = deadline_of(deadline);
         if (this->get() == nullptr) {
-            sleep_until(deadline);
+            sleep_until(until);
             return chan_status::timeout;
         }
         departure<T> out(v);
-        return out.settle(chan_send_until(this->get(), out.room(), deadline.time_since_epoch()));
+        return out.settle(chan_send_until(this->get(), out.room(), until.time_since_epoch()));
     }
-    [[nodiscard]] chan_status send_until(T&& v, clock::time_point deadline) const { return send_until(v, deadline); }
+    template <class Clock, class Duration>
+    [[nodiscard]] chan_status send_until(T&& v, std::chrono::time_point<Clock, Duration> deadline) const
+    {
+        return send_until(v, deadline);
+    }
     /// The same for at most `timeout`.
     template <class Rep, class Period>
     [[nodiscard]] chan_status send_for(T& v, std::chrono::duration<Rep, Period> timeout) const
@@ -151,15 +165,18 @@ public:
             in.take(out);
         return s;
     }
-    /// Waits until `deadline` at the most: success, timeout or closed. `out` is assigned only on success.
-    [[nodiscard]] chan_status recv_until(T& out, clock::time_point deadline) const
+    /// Waits until `deadline`, as in send_until(), at the most: success, timeout or closed. `out` is assigned only on
+    /// success.
+    template <class Clock, class Duration>
+    [[nodiscard]] chan_status recv_until(T& out, std::chrono::time_point<Clock, Duration> deadline) const
     {
+        const clock::time_point until = deadline_of(deadline);
         if (this->get() == nullptr) {
-            sleep_until(deadline);
+            sleep_until(until);
             return chan_status::timeout;
         }
         arrival<T> in;
-        const chan_status s = chan_recv_until(this->get(), in.room(), deadline.time_since_epoch());
+        const chan_status s = chan_recv_until(this->get(), in.room(), until.time_since_epoch());
         if (s == chan_status::success)
             in.take(out);
         return s;
@@ -216,6 +233,22 @@ private:
     mutable std::optional<T> now_;
 };
 
+template <class T>
+    requires(!detail::chan_element_type<T>)
+class chan<T> : public detail::chan_of_no_element<T> {
+    using detail::chan_of_no_element<T>::chan_of_no_element;
+};
+template <class T>
+    requires(!detail::chan_element_type<T>)
+class sender<T> : public detail::chan_of_no_element<T> {
+    using detail::chan_of_no_element<T>::chan_of_no_element;
+};
+template <class T>
+    requires(!detail::chan_element_type<T>)
+class receiver<T> : public detail::chan_of_no_element<T> {
+    using detail::chan_of_no_element<T>::chan_of_no_element;
+};
+
 /// The sending end of a channel. Copies share it.
 template <class T>
 class sender : public detail::sending<T> {
@@ -253,9 +286,17 @@ public:
 /// Values and waiters are first in, first out. A send happens before the matching receive completes, a close before a
 /// receive that returns because of it, the k-th receive on a channel of capacity C before the (k+C)-th send completes.
 ///
-/// `T` may be move-only; its destructor must not throw. If moving it may throw, each element travels in a heap
-/// allocation: a send that throws has then sent nothing, and an element whose move out throws is lost to the receiver,
-/// not to the channel. A move that is noexcept must not use weft or block: it is done while the channel is locked.
+/// `T` may be move-only, and may contain channels of `T`; its destructor must not throw. A move that is noexcept must
+/// not use weft or block: it is done while the channel is locked. No destructor runs then. A receive from a buffer
+/// destroys what the move has left of the element there, and frees its place after that.
+///
+/// If moving it may throw, each element travels in a heap allocation: a send that throws has then sent nothing and left
+/// the value where it was, and an element whose move out throws is lost to the receiver, not to the channel. A value
+/// that can't be copied is moved back when it was not sent: if that throws, it is lost, and the exception leaves the
+/// call unless another one does.
+///
+/// Elements that are left in a channel are destroyed with its last handle. Where that drops other channels with
+/// elements, theirs follow one after the other, before that handle's destructor returns.
 template <class T>
 class chan : public detail::sending<T, detail::receiving<T>> {
     using base_type = detail::sending<T, detail::receiving<T>>;

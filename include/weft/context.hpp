@@ -243,15 +243,15 @@ template <class Key, class V>
 
 /// A case of a select that is ready when `ctx` has ended. `f`, if given, is called with no argument.
 template <class F = detail::no_handler>
-    requires detail::plain_handler<F>
 [[nodiscard]] auto on_done(const context& ctx, F f = {})
 {
+    detail::check_handler<F>();
     return on_recv(ctx.done(), std::move(f));
 }
 template <class F>
-    requires detail::plain_handler<F>
 selector& selector::on_done(const context& ctx, F f)
 {
+    detail::check_handler<F>();
     return on_recv(ctx.done(), std::move(f));
 }
 

@@ -1,12 +1,14 @@
 // Channels: one operation at a time. docs/design/channels.md
 #include "weft/chan.hpp"
 
+#include <array>
 #include <limits>
 #include <new>
 #include <string>
 
 #include "base/cpu.hpp"
 #include "chan/core.hpp"
+#include "sys/lock.hpp"
 
 namespace weft {
 
@@ -31,12 +33,12 @@ bool unlock_commit(rt::g*, void* channel) noexcept
 enum class direction : bool { send, recv };
 
 template <direction Way>
-[[nodiscard]] WEFT_ALWAYS_INLINE outcome attempt(core& c, void* slot, rt::g*& woken) noexcept
+[[nodiscard]] WEFT_ALWAYS_INLINE outcome attempt(core& c, void* slot, rt::g*& woken, leftover& left) noexcept
 {
     if constexpr (Way == direction::send)
         return c.send_now(slot, woken);
     else
-        return c.recv_now(slot, woken);
+        return c.recv_now(slot, woken, left);
 }
 template <direction Way>
 [[nodiscard]] WEFT_ALWAYS_INLINE core::word_end attempt_word(core& c, void* slot, rt::g*& woken) noexcept
@@ -84,12 +86,11 @@ WEFT_NOINLINE bool run_locked(core& c, void* slot, rt::m* self)
 {
     for (;;) {
         rt::g* woken = nullptr;
-        const outcome o = attempt<Way>(c, slot, woken);
+        leftover left;
+        const outcome o = attempt<Way>(c, slot, woken, left);
         if (o != outcome::blocked) {
             c.lock.unlock();
-            if (woken != nullptr)
-                ready_one(self, woken);
-            return o == outcome::done;
+            return settle(c, o, self, woken, left) == outcome::done;
         }
         if (enter_locked(c, self)) [[likely]]
             break;
@@ -160,7 +161,8 @@ WEFT_NOINLINE bool run_in_section(core& c, void* slot, rt::m* self)
     if (c.by == transport::function)  // an element's own code does not run in a section
         return run_outside<Way>(c, slot, self);
     rt::g* woken = nullptr;
-    const outcome o = attempt<Way>(c, slot, woken);
+    leftover left;  // of elements with code of their own alone
+    const outcome o = attempt<Way>(c, slot, woken, left);
     if (o == outcome::blocked) {
         if ((self->current->flags & rt::g::special) != 0) [[unlikely]]
             return run_outside<Way>(c, slot, self);
@@ -223,11 +225,10 @@ WEFT_NOINLINE outcome run_once(core& c, void* slot) noexcept
     rt::m* const self = rt::this_m();
     c.lock.lock(self);
     rt::g* woken = nullptr;
-    const outcome o = attempt<Way>(c, slot, woken);
+    leftover left;
+    const outcome o = attempt<Way>(c, slot, woken, left);
     c.lock.unlock();
-    if (woken != nullptr)
-        ready_one(self, woken);
-    return o;
+    return settle(c, o, self, woken, left);
 }
 
 /// A wait on one channel with a deadline.
@@ -252,12 +253,11 @@ chan_status run_until(core& c, void* slot, std::chrono::nanoseconds deadline)
     do {
         c.lock.lock(self);
         rt::g* woken = nullptr;
-        const outcome o = attempt<Way>(c, slot, woken);
+        leftover left;
+        const outcome o = attempt<Way>(c, slot, woken, left);
         if (o != outcome::blocked || deadline <= clock::now().time_since_epoch()) {
             c.lock.unlock();
-            if (woken != nullptr)
-                ready_one(self, woken);
-            return status_of(o, chan_status::timeout);
+            return status_of(settle(c, o, self, woken, left), chan_status::timeout);
         }
     } while (!enter_locked(c, self));
     single_wait me;
@@ -274,6 +274,70 @@ chan_status run_until(core& c, void* slot, std::chrono::nanoseconds deadline)
     c.lock.unlock();
     return chan_status::timeout;
 }
+
+void give_back(core& c) noexcept
+{
+    const std::size_t align = c.kind->align > alignof(core) ? c.kind->align : alignof(core);
+    c.~core();
+    ::operator delete(&c, std::align_val_t{align});
+}
+
+/// Channels that lie in each other are freed one after the other: one inside the other would take stack for each. One
+/// that an element's destructor drops is left to the caller's freeing that runs that destructor.
+class freeing {
+public:
+    /// Precondition: c.holds_what_needs_destroying().
+    static void run(core& c) noexcept
+    {
+        const void* const caller = rt::caller();
+        list& of = lists[reinterpret_cast<std::uintptr_t>(caller) / base::cache_line % lists.size()];
+        of.lock.lock();
+        for (freeing* f = of.first; f != nullptr; f = f->next_) {
+            if (f->caller_ == caller) {
+                c.next_to_free = f->waiting_;
+                f->waiting_ = &c;
+                of.lock.unlock();
+                return;
+            }
+        }
+        freeing self(caller, of.first);
+        of.first = &self;
+        of.lock.unlock();
+        for (core* now = &c; now != nullptr;) {
+            now->destroy_elements();
+            give_back(*now);
+            of.lock.lock();
+            now = self.waiting_;
+            if (now != nullptr)
+                self.waiting_ = now->next_to_free;
+            else
+                of.remove(self);
+            of.lock.unlock();
+        }
+    }
+
+private:
+    struct list {
+        sys::lock_word lock;
+        freeing* first = nullptr;
+
+        void remove(const freeing& which) noexcept
+        {
+            freeing** at = &first;
+            while (*at != &which)
+                at = &(*at)->next_;
+            *at = which.next_;
+        }
+    };
+    static constinit std::array<list, 16> lists;  ///< a few, so that few callers meet
+
+    freeing(const void* caller, freeing* next) noexcept : caller_(caller), next_(next) {}
+
+    const void* caller_;
+    freeing* next_;
+    core* waiting_ = nullptr;
+};
+constinit std::array<freeing::list, 16> freeing::lists{};
 
 }  // namespace
 }  // namespace chans
@@ -300,10 +364,10 @@ chan_shared* chan_new(const chan_element& element, std::size_t capacity)
 void chan_free(chan_shared* shared) noexcept
 {
     core& c = core::of(shared);
-    c.destroy_elements();
-    const std::size_t align = c.kind->align > alignof(core) ? c.kind->align : alignof(core);
-    c.~core();
-    ::operator delete(&c, std::align_val_t{align});
+    if (c.holds_what_needs_destroying())
+        chans::freeing::run(c);
+    else
+        chans::give_back(c);
 }
 
 // Begins a cache line. Elsewhere a value through a buffer takes a tenth more time.

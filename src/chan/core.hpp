@@ -8,7 +8,8 @@
 // nodes out, under their locks, before its frame goes away.
 //
 // Locks: a channel's; several only by select, in the order of their addresses. Nothing that can park, throw or run user
-// code is done under them, except the noexcept moves of elements. Readying happens after the unlock.
+// code is done under them, except the noexcept moves of elements. Readying happens after the unlock, and so does the
+// destruction of what a move has left in the ring: its place is free after that (leftover).
 #pragma once
 
 #include <chrono>
@@ -119,7 +120,20 @@ private:
     node* last_ = nullptr;
 };
 
-enum class outcome : std::uint8_t { done, blocked, closed };
+enum class outcome : std::uint8_t {
+    done,
+    blocked,
+    closed,
+    left_over,  ///< done, and after the unlock the leftover is to be cleared
+};
+
+/// A place of the ring whose element has been moved out, until its receiver, in whose frame this is, has destroyed what
+/// is left there. Places become free in the order of the ring: one behind this does not before.
+struct leftover {
+    leftover* next;
+    std::byte* place;
+    std::uint32_t number;  ///< of the element, counted as they leave
+};
 
 /// How an element gets from one place to another.
 enum class transport : std::uint8_t { eight_bytes, four_bytes, bytes, function };
@@ -147,9 +161,10 @@ struct core : detail::chan_shared {
     base::atomic<bool> closed_now{false};
     base::atomic<std::uint32_t> count{0};  ///< elements in the ring
     // -- under the lock
-    std::uint32_t room;  ///< `capacity`, and 0 once it is closed
+    std::uint32_t room;  ///< how many elements the ring may hold: `capacity` minus `held()`, and 0 once it is closed
     const std::uint32_t capacity;
     const std::uint32_t size;  ///< of an element
+    std::uint32_t taken = 0;   ///< by receivers that had to clear their places
     std::byte* head;           ///< the oldest element's place
     std::byte* tail;           ///< the next one's
     queue receivers;
@@ -158,6 +173,10 @@ struct core : detail::chan_shared {
     std::byte* const ring;
     std::byte* const ring_end;
     const detail::chan_element* const kind;
+    union {
+        leftover* leaving = nullptr;  ///< under the lock: places that are not free yet, in the order of the ring
+        core* next_to_free;           ///< once the last handle has gone (chan_free())
+    };
 
     [[nodiscard]] static core& of(detail::chan_shared* c) noexcept { return *static_cast<core*>(c); }
     [[nodiscard]] static const core& of(const detail::chan_shared* c) noexcept { return *static_cast<const core*>(c); }
@@ -231,16 +250,20 @@ struct core : detail::chan_shared {
             publish();
         }
         const std::uint32_t n = count.load(base::memory_order_relaxed);
-        if (n == capacity)
+        if (n == room)
             return outcome::blocked;
         put(value, n);
         return outcome::done;
     }
-    /// Receives to `to` if that needs no waiting.
-    [[nodiscard]] WEFT_ALWAYS_INLINE outcome recv_now(void* to, rt::g*& woken) noexcept
+    /// Receives to `to` if that needs no waiting. `left`: set when it says so.
+    [[nodiscard]] WEFT_ALWAYS_INLINE outcome recv_now(void* to, rt::g*& woken, leftover& left) noexcept
     {
         const std::uint32_t n = count.load(base::memory_order_relaxed);
         if (n != 0) {
+            if (by == transport::function && kind->destroy != nullptr) {  // a box's pointer has no life of its own
+                move_out(to, n, left);
+                return outcome::left_over;
+            }
             get(to, n);
             // Who waits to send waited for this place, and comes behind all that are in the buffer.
             if (node* const w = senders.empty() ? nullptr : senders.take()) {
@@ -308,11 +331,31 @@ struct core : detail::chan_shared {
                 woken.push_back(finish(*n, false));
         publish();
     }
-    /// By the last to know the channel.
+    /// What recv_now() left over has been destroyed: its place is free, once those before it are, and goes to who has
+    /// waited for it. `woken`: as for close().
+    void cleared(const leftover& left, rt::g_list& woken) noexcept
+    {
+        leftover** at = &leaving;
+        while (*at != &left)
+            at = &(*at)->next;
+        *at = left.next;
+        set_room();
+        for (std::uint32_t n = count.load(base::memory_order_relaxed); n < room && !senders.empty(); ++n) {
+            node* const w = senders.take();
+            if (w == nullptr)
+                break;
+            put(w->slot, n);
+            woken.push_back(finish(*w, true));
+        }
+        publish();
+    }
+    [[nodiscard]] bool holds_what_needs_destroying() const noexcept
+    {
+        return kind->destroy != nullptr && count.load(base::memory_order_relaxed) != 0;
+    }
+    /// By the last to know the channel. Precondition: holds_what_needs_destroying().
     void destroy_elements() noexcept
     {
-        if (kind->destroy == nullptr)
-            return;
         for (std::uint32_t n = count.load(base::memory_order_relaxed); n > 0; --n) {
             kind->destroy(head);
             step(head);
@@ -328,7 +371,7 @@ struct core : detail::chan_shared {
     {
         const bool closed = is_closed();
         const std::uint32_t n = count.load(base::memory_order_relaxed);
-        ready.set(n != 0 || !senders.empty() || closed, n != capacity || !receivers.empty() || closed);
+        ready.set(n != 0 || !senders.empty() || closed, n < room || !receivers.empty() || closed);
     }
 
 private:
@@ -380,8 +423,8 @@ private:
     WEFT_ALWAYS_INLINE void added(std::uint32_t n) noexcept
     {
         count.store(n + 1, base::memory_order_relaxed);
-        if (n == 0 || n + 1 == capacity)
-            ready.set(true, n + 1 != capacity);
+        if (n == 0 || n + 1 == room)
+            ready.set(true, n + 1 != room);
     }
     WEFT_ALWAYS_INLINE void removed(std::uint32_t n) noexcept
     {
@@ -393,10 +436,29 @@ private:
     WEFT_ALWAYS_INLINE void get(void* to, std::uint32_t n) noexcept
     {
         transfer(to, head);
-        if (by == transport::function && kind->destroy != nullptr)  // a box's pointer has no life of its own
-            kind->destroy(head);
         step(head);
         removed(n);
+    }
+    /// get() of what leaves something to destroy behind.
+    WEFT_NOINLINE void move_out(void* to, std::uint32_t n, leftover& left) noexcept
+    {
+        kind->move(to, head);
+        left = {nullptr, head, taken++};
+        leftover** at = &leaving;
+        while (*at != nullptr)
+            at = &(*at)->next;
+        *at = &left;
+        step(head);
+        count.store(n - 1, base::memory_order_relaxed);
+        set_room();
+        publish();
+    }
+    /// Places from the oldest that is not free yet to `head`.
+    [[nodiscard]] std::uint32_t held() const noexcept { return leaving == nullptr ? 0 : taken - leaving->number; }
+    void set_room() noexcept
+    {
+        if (!is_closed())
+            room = capacity - held();
     }
 };
 
@@ -409,6 +471,34 @@ WEFT_ALWAYS_INLINE void ready_one(rt::m* self, rt::g* woken) noexcept
     }
     rt::ready_in_section(*self, woken);
     rt::leave(*self);
+}
+
+/// Without a lock, for recv_now()'s caller: the destructor is the user's code, and may use this channel.
+WEFT_NOINLINE inline void clear(core& c, const leftover& left) noexcept
+{
+    c.kind->destroy(left.place);
+    rt::m* const self = rt::this_m();
+    c.lock.lock(self);
+    rt::g_list woken;
+    c.cleared(left, woken);
+    c.lock.unlock();
+    if (woken.size() == 1)
+        ready_one(self, woken.pop_front());
+    else
+        rt::ready(woken);
+}
+
+/// What is to be done after the unlock that follows send_now() or recv_now(): returns what came of them, `left_over`
+/// being done now.
+[[nodiscard]] WEFT_ALWAYS_INLINE outcome settle(core& c, outcome o, rt::m* self, rt::g* woken,
+                                                const leftover& left) noexcept
+{
+    if (woken != nullptr)
+        ready_one(self, woken);
+    if (o != outcome::left_over)
+        return o;
+    clear(c, left);
+    return outcome::done;
 }
 
 }  // namespace weft::chans

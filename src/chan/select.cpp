@@ -4,8 +4,7 @@
 //   and
 //      carry it out; if somebody was faster, look again.
 //   2  None ready: the default case is chosen if the words have not changed since (readiness.hpp: then there was a
-//   moment
-//      at which none was ready). A deadline that has passed is chosen.
+//      moment at which none was ready). Once a deadline has passed it is such a case.
 //   3  Lock all channels, in the order of their addresses; of those that are ready now choose one.
 //   4  Queue a node on each channel, park, and unlock them all after the switch.
 //   5  Woken: whoever won has taken one node out and moved the value. Take out the others.
@@ -42,10 +41,10 @@ static_assert(static_cast<std::uint32_t>(select_case::kind::recv) == readiness::
     return sc.what == select_case::kind::recv ? c.receivers : c.senders;
 }
 /// Under the channel's lock.
-[[nodiscard]] WEFT_NOINLINE outcome attempt(const select_case& sc, rt::g*& woken) noexcept
+[[nodiscard]] WEFT_NOINLINE outcome attempt(const select_case& sc, rt::g*& woken, leftover& left) noexcept
 {
     core& c = core::of(sc.c);
-    return sc.what == select_case::kind::recv ? c.recv_now(sc.slot, woken) : c.send_now(sc.slot, woken);
+    return sc.what == select_case::kind::recv ? c.recv_now(sc.slot, woken, left) : c.send_now(sc.slot, woken);
 }
 
 /// Nothing was chosen yet.
@@ -131,13 +130,12 @@ public:
         core& c = core::of(sc.c);
         c.lock.lock(self);
         rt::g* woken = nullptr;
-        const outcome o = attempt(sc, woken);
+        leftover left;
+        const outcome o = attempt(sc, woken, left);
         c.lock.unlock();
         if (o == outcome::blocked)
             return none;
-        sc.ok = o == outcome::done;
-        if (woken != nullptr)
-            ready_one(self, woken);
+        sc.ok = settle(c, o, self, woken, left) == outcome::done;
         return i;
     }
 
@@ -177,11 +175,13 @@ public:
         do {
             lock_all(self);
             rt::g* woken = nullptr;
-            const std::size_t won = try_locked(self, woken);
+            leftover left;
+            outcome o = outcome::blocked;
+            const std::size_t won = try_locked(self, o, woken, left);
             if (won != none || !may_wait) {
                 unlock_all();
-                if (woken != nullptr)
-                    ready_one(self, woken);
+                if (won != none)
+                    cases_[won].ok = settle(core::of(cases_[won].c), o, self, woken, left) == outcome::done;
                 return won;
             }
         } while (!enter_locked(self));
@@ -293,15 +293,14 @@ private:
         return false;
     }
     /// Step 3.
-    std::size_t try_locked(rt::m* self, rt::g*& woken) noexcept
+    std::size_t try_locked(rt::m* self, outcome& o, rt::g*& woken, leftover& left) noexcept
     {
         for (std::uint32_t ready = count_ready(); ready > 0; ready = count_ready()) {
-            select_case& sc = cases_[nth_ready(ready == 1 ? 0 : rt::random_below(self, ready))];
+            const std::size_t i = nth_ready(ready == 1 ? 0 : rt::random_below(self, ready));
             // Blocked: only waiters that were won already; they are out of the queue now, and the case is not ready.
-            if (const outcome o = attempt(sc, woken); o != outcome::blocked) {
-                sc.ok = o == outcome::done;
-                return static_cast<std::size_t>(&sc - cases_.data());
-            }
+            o = attempt(cases_[i], woken, left);
+            if (o != outcome::blocked)
+                return i;
         }
         return none;
     }
@@ -352,25 +351,25 @@ namespace {
 
 using cases_view = std::span<select_case>;
 
-/// Steps 3 to 5, after the others.
+/// Steps 3 to 5, after the others. With up to 64 cases there is no default: it would have been chosen.
 WEFT_NOINLINE std::size_t select_slow(cases_view cases, std::chrono::nanoseconds deadline, bool has_default)
 {
     using chans::selection;
-    const bool few = cases.size() <= chans::attempts::most;
     const bool late = deadline != no_deadline && deadline <= clock::now().time_since_epoch();
-    const bool may_wait = !has_default && !late;
-    std::size_t won = chans::none;
-    if (!few)
-        won = selection<static_cast<std::size_t>(-1)>(cases).run(deadline, may_wait);
-    else if (may_wait && cases.size() <= 4)
-        won = selection<4>(cases).run(deadline, true);
-    else if (may_wait && cases.size() <= 16)
-        won = selection<16>(cases).run(deadline, true);
-    else if (may_wait)
-        won = selection<static_cast<std::size_t>(-1)>(cases).run(deadline, true);
-    if (won != chans::none)
-        return won;
-    return has_default ? select_default : select_timeout;
+    std::size_t won;
+    if (cases.size() > chans::attempts::most) {
+        won = selection<static_cast<std::size_t>(-1)>(cases).run(deadline, !has_default && !late);
+        return won != chans::none ? won : has_default ? select_default : select_timeout;
+    }
+    if (late) {  // a default, from here on
+        won = chans::attempts(cases).run(true);
+        return won != select_default ? won : select_timeout;
+    }
+    if (cases.size() <= 4)
+        return selection<4>(cases).run(deadline, true);
+    if (cases.size() <= 16)
+        return selection<16>(cases).run(deadline, true);
+    return selection<static_cast<std::size_t>(-1)>(cases).run(deadline, true);
 }
 
 /// select_run() in any case.

@@ -1,4 +1,6 @@
 // selector: select over a list that is put together at run time.
+#include <exception>
+#include <memory>
 #include <stdexcept>
 #include <vector>
 
@@ -29,16 +31,22 @@ std::size_t selector::wait()
         }
     }
     const std::size_t won = detail::select_run(cases, deadline.time_since_epoch(), default_at_ != none);
-    for (std::size_t i = 0; i < positions.size(); ++i)
-        if (i != won)
+    std::exception_ptr failure;
+    for (std::size_t i = 0; i < positions.size(); ++i) {
+        if (i == won)
+            continue;
+        try {
             entries_[positions[i]]->not_chosen();
-    if (won == detail::select_default || won == detail::select_timeout) {
-        const std::size_t at = won == detail::select_default ? default_at_ : deadline_at;
-        entries_[at]->chosen(true);
-        return at;
+        } catch (...) {
+            failure = std::current_exception();
+        }
     }
-    const std::size_t at = positions[won];
-    entries_[at]->chosen(cases[won].ok);
+    const bool on_channel = won < positions.size();
+    const std::size_t at = on_channel ? positions[won] : won == detail::select_default ? default_at_ : deadline_at;
+    const std::shared_ptr<entry> chosen = entries_[at];  // which its handler may take out of the selector
+    chosen->chosen(!on_channel || cases[won].ok);
+    if (failure)
+        std::rethrow_exception(failure);
     return at;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -47,9 +48,23 @@ template <class T>
 inline constexpr bool stores_nothing =
     std::is_empty_v<T> && std::is_trivially_copyable_v<T> && std::is_trivially_default_constructible_v<T>;
 
+/// What can be seen of an element whose type is not complete yet.
+template <class T>
+concept chan_element_type = std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T> && !std::is_array_v<T>;
+template <class T>
+concept chan_value = chan_element_type<T> && std::move_constructible<T>;
+
+/// Here, and not in a channel's class: an element may contain channels of its own type.
+template <class T>
+constexpr void check_element() noexcept
+{
+    static_assert(chan_value<T>, "weft::chan<T>: T must have a move constructor, and a destructor that does not throw");
+}
+
 template <class T>
 constexpr chan_element describe_element() noexcept
 {
+    check_element<T>();
     chan_element e{sizeof(stored<T>), alignof(stored<T>), nullptr, nullptr};
     if constexpr (boxed<T>) {
         e.destroy = [](void* at) noexcept { delete *static_cast<T**>(at); };
@@ -124,8 +139,8 @@ public:
     [[nodiscard]] void* room() noexcept
     {
         if constexpr (stores_nothing<T>)
-            ::new (static_cast<void*>(&value_)) T();
-        return &value_;
+            ::new (static_cast<void*>(std::addressof(value_))) T();
+        return std::addressof(value_);
     }
     // Once, and only after something has arrived:
     [[nodiscard]] std::optional<T> take()
@@ -166,7 +181,7 @@ private:
 template <class T>
 class departure {
 public:
-    explicit departure(T& value) noexcept : value_(&value) {}
+    explicit departure(T& value) noexcept : value_(std::addressof(value)) {}
     [[nodiscard]] void* room() noexcept { return value_; }
     void sent() noexcept {}
     void not_sent() noexcept {}
@@ -176,21 +191,37 @@ private:
     T* value_;
 };
 /// Copied into the box if that is possible, so that a failed attempt leaves the original as it was; else moved there
-/// and back.
+/// and, unless it was sent, back.
 template <class T>
     requires boxed<T>
 class departure<T> {
+    static constexpr bool moved = !std::is_copy_constructible_v<T>;
+
 public:
     explicit departure(T& value)
-        : original_(&value), box_(std::make_unique<T>(std::move_if_noexcept(value))), raw_(box_.get())
+        : original_(std::addressof(value)), box_(std::make_unique<T>(std::move_if_noexcept(value))), raw_(box_.get())
     {
+    }
+    departure(departure&&) noexcept = default;
+    departure& operator=(departure&&) = delete;
+    /// Neither sent() nor not_sent(): by an exception, beside which another from moving back does not count.
+    ~departure()
+    {
+        if constexpr (moved && std::is_move_assignable_v<T>) {
+            try {
+                not_sent();
+            } catch (...) {
+                return;
+            }
+        }
     }
     [[nodiscard]] void* room() noexcept { return &raw_; }
     void sent() noexcept { (void)box_.release(); }
-    void not_sent()
+    void not_sent() noexcept(!moved)
     {
-        if constexpr (!std::is_copy_constructible_v<T>)
-            *original_ = std::move(*box_);
+        if constexpr (moved)
+            if (const std::unique_ptr<T> back = std::move(box_))
+                *original_ = std::move(*back);
     }
     /// One of the two, by how the attempt has ended.
     chan_status settle(chan_status how)
