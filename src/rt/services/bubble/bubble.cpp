@@ -87,12 +87,10 @@ void member_main(void* storage)
     } const end{g::of_storage(storage)->member};
     try {
         end.member->body(storage);
+    } catch (const abi::__forced_unwind&) {
+        throw;  // exit_goroutine()
     } catch (...) {
-        // exit_goroutine() is no exception object, and goes on.
-        std::exception_ptr what = std::current_exception();
-        if (!what)
-            throw;
-        end.member->in->failed(std::move(what));
+        end.member->in->failed(std::current_exception());
     }
 }
 
