@@ -9,7 +9,8 @@ if(NOT CMAKE_CROSSCOMPILING AND NOT WEFT_SANITIZE)
     endif()
 endif()
 if(NOT LIBDW_FOUND)
-    message(STATUS "weft: libdw not found or not wanted in this build (Debian: libdw-dev), no weft::debug")
+    message(STATUS "weft: weft::debug is left out: no libdw, or no pkg-config to find it (Debian: libdw-dev, pkgconf), "
+                   "or a build with sanitizers or for another machine")
     return()
 endif()
 

@@ -1,24 +1,18 @@
 // Names by c-ares, on weft's poller: the target weft::dns, which installs itself by being linked.
 //
-// Each look-up has a channel of its own, so nothing is shared and nothing locked. Its sockets are in an epoll of its
-// own too, which is the one descriptor that the goroutine waits for: an epoll is readable when one of its own is.
+// Each look-up has a channel and a set of sockets of its own, so nothing is shared and nothing locked.
 #include <ares.h>
 #include <netdb.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "io/canceler.hpp"
-#include "io/fd.hpp"
-#include "rt/rt.hpp"
-#include "sys/clock.hpp"
-#include "sys/poll.hpp"
+#include "net/socket_set.hpp"
 #include "weft/net.hpp"
 
 namespace weft::net {
@@ -54,7 +48,7 @@ std::error_code meaning_of(int status) noexcept
 class query {
 public:
     query(const std::string& host, const context& ctx, std::vector<address>& found) noexcept
-        : host_(host), ctx_(ctx), found_(found)
+        : host_(host), found_(found), sockets_(ctx)
     {
     }
     query(const query&) = delete;
@@ -70,12 +64,8 @@ public:
         static const library once;
         if (once.status != ARES_SUCCESS)
             return lookup_errc::failed;
-        const int poller = sys::poller_open();
-        if (poller < 0)
-            return {-poller, std::generic_category()};
-        poller_ = io::fd::take(poller, io::fd::kind::file);
-        if (poller_ == nullptr)
-            return std::make_error_code(std::errc::not_enough_memory);
+        if (sockets_.error())
+            return sockets_.error();
         ares_options options{};
         options.sock_state_cb = &changed;
         options.sock_state_cb_data = this;
@@ -85,7 +75,6 @@ public:
         hints.ai_family = AF_UNSPEC;
         hints.ai_socktype = SOCK_STREAM;
         ares_getaddrinfo(channel_, host_.c_str(), nullptr, &hints, &ended, this);
-        const io::canceler watch(ctx_, *poller_, io::poll_side::read);
         while (!done_)
             if (const std::error_code failed = step())
                 return failed;
@@ -96,12 +85,7 @@ private:
     /// c-ares begins or ends to wait for a socket.
     static void changed(void* self, ares_socket_t socket, int readable, int writable)
     {
-        const int poller = static_cast<query*>(self)->poller_->number();
-        sys::poller_remove(poller, socket);
-        const auto what = static_cast<std::uint8_t>((readable != 0 ? sys::poll_event::readable : 0) |
-                                                    (writable != 0 ? sys::poll_event::writable : 0));
-        if (what != 0)
-            (void)sys::poller_add_level(poller, socket, what, static_cast<std::uint64_t>(socket));
+        static_cast<query*>(self)->sockets_.watch(socket, readable != 0, writable != 0);
     }
 
     static void ended(void* self, int status, int, ares_addrinfo* list)
@@ -130,42 +114,20 @@ private:
         timeval left{};
         const timeval* const next = ares_timeout(channel_, &most, &left);
         const std::int64_t wait = (std::int64_t{next->tv_sec} * 1'000'000 + next->tv_usec) * 1'000;  // ns
-        const io::fd::side_guard mine(*poller_, io::poll_side::read);
-        int error = mine.error();
-        if (error == 0) {
-            mine.look();
-            if (process_ready() != 0)
-                return {};
-            error = mine.wait_for(wait);
-        }
-        if (error == ETIMEDOUT) {  // only a context sets a deadline
-            if (const std::error_code why = ctx_.err())
-                return why;
-        }
-        if (error != 0)
-            return {error, std::generic_category()};
-        if (process_ready() == 0)
+        std::array<socket_set::ready_socket, 16> found;
+        std::size_t count = 0;
+        if (const std::error_code failed = sockets_.wait(wait, found, count))
+            return failed;
+        for (const socket_set::ready_socket& s : std::span(found).first(count))
+            ares_process_fd(channel_, s.readable ? s.number : ARES_SOCKET_BAD, s.writable ? s.number : ARES_SOCKET_BAD);
+        if (count == 0)
             ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);  // what has waited for too long
         return {};
     }
 
-    int process_ready()
-    {
-        constexpr std::size_t at_once = 16;
-        std::array<sys::poll_report, at_once> found;
-        const int n = std::max(sys::poller_wait(poller_->number(), 0, found), 0);
-        for (const sys::poll_report& e : std::span(found).first(static_cast<std::size_t>(n))) {
-            const auto socket = static_cast<ares_socket_t>(e.tag());
-            ares_process_fd(channel_, (e.what() & sys::poll_event::readable) != 0 ? socket : ARES_SOCKET_BAD,
-                            (e.what() & sys::poll_event::writable) != 0 ? socket : ARES_SOCKET_BAD);
-        }
-        return n;
-    }
-
     const std::string& host_;
-    const context& ctx_;
     std::vector<address>& found_;
-    std::unique_ptr<io::fd> poller_{};
+    socket_set sockets_;
     ares_channel channel_ = nullptr;
     std::error_code result_{};
     bool done_ = false;

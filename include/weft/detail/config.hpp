@@ -8,6 +8,9 @@
 /// What user code may link against; everything else in the library is hidden.
 #define WEFT_API __attribute__((visibility("default")))
 
+/// The library's own variables: position-independent code reaches them without a look-up in the GOT.
+#define WEFT_HIDDEN __attribute__((visibility("hidden")))
+
 #define WEFT_NOINLINE __attribute__((noinline))
 /// Runs for each operation: all such functions lie together, in few pages.
 #define WEFT_HOT __attribute__((hot))

@@ -26,7 +26,7 @@ std::uintptr_t* this_thread_fault_word() noexcept;
 const void* this_thread_key() noexcept;
 
 /// For this_m() and here only.
-extern constinit thread_local m* current_m;
+WEFT_HIDDEN extern constinit thread_local m* current_m;
 
 /// this_m() for a function that reads it once, before it parks if it does, and is not inlined itself. Anywhere else a
 /// compiler may keep the thread's address over a park, after which the goroutine runs on another thread.

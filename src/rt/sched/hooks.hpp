@@ -51,6 +51,6 @@ struct upward_hooks {
     void (*bubble_release)(bubble& in) noexcept;
     void (*bubble_arm)(bubble& in, m* self, timer& alarm) noexcept;
 };
-extern const upward_hooks hooks;
+WEFT_HIDDEN extern const upward_hooks hooks;
 
 }  // namespace weft::rt

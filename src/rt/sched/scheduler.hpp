@@ -78,7 +78,7 @@ struct scheduler {
 
     [[nodiscard]] p& at(std::uint32_t i) noexcept { return *all[i].load(base::memory_order_acquire); }
 };
-extern constinit scheduler sched;
+WEFT_HIDDEN extern constinit scheduler sched;
 
 // --- sched.cpp
 /// Decisions of a P between two looks at the shared queues and the timers; a power of two.

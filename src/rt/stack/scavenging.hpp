@@ -15,16 +15,16 @@ namespace scavenger_sleep {
 inline constexpr std::uint32_t awake = 0;  ///< or until its next look; or there is no such thread
 inline constexpr std::uint32_t deep = 1;   ///< until wake_scavenger(): nothing that it could look at has memory
 }  // namespace scavenger_sleep
-extern constinit base::atomic<std::uint32_t> scavenger_word;
+WEFT_HIDDEN extern constinit base::atomic<std::uint32_t> scavenger_word;
 
-extern constinit base::atomic<bool> memory_is_short;
+WEFT_HIDDEN extern constinit base::atomic<bool> memory_is_short;
 
 /// The slow ways, given by the rooms above when the runtime starts.
 struct memory_hooks {
     void (*wake_scavenger)() noexcept;
     void (*relieve)() noexcept;
 };
-extern const memory_hooks above_stacks;
+WEFT_HIDDEN extern const memory_hooks above_stacks;
 
 /// A stack has become free. After it was put where the look finds it, under a lock that the look takes.
 WEFT_ALWAYS_INLINE void wake_scavenger() noexcept
