@@ -15,6 +15,7 @@
 #include "weft/detail/atomic.hpp"
 #include "weft/detail/config.hpp"
 #include "weft/detail/task.hpp"
+#include "weft/runtime.hpp"
 #include "weft/sync.hpp"
 
 namespace weft {

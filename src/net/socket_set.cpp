@@ -51,7 +51,7 @@ std::size_t socket_set::look(std::span<ready_socket> out) const noexcept
 std::error_code socket_set::wait(std::int64_t time, std::span<ready_socket> out, std::size_t& count) noexcept
 {
     count = 0;
-    const io::fd::turn mine(*poller_, io::poll_side::read);
+    const io::fd::side_guard mine(*poller_, io::poll_side::read);
     int error = mine.error();
     if (error == 0) {
         mine.look();

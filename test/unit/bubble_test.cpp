@@ -691,7 +691,7 @@ WEFT_TEST(bubble_test, select_over_timers_and_contexts)
 WEFT_TEST(bubble_test, what_is_armed_at_its_end_is_dropped)
 {
     const auto seen = std::make_shared<int>(0);
-    weft::context outlives;
+    std::optional<weft::cancel_context> outlives;
     std::optional<weft::timer> kept;
     for (const int n : {1, 4}) {
         const procs p(n);
@@ -702,7 +702,7 @@ WEFT_TEST(bubble_test, what_is_armed_at_its_end_is_dropped)
                     for (int k = 0; k < 10; ++k)
                         (void)weft::after_func(1h, [seen] { ++*seen; });
                     (void)weft::after(1h);
-                    outlives = weft::with_timeout(weft::background(), 1h);
+                    outlives.emplace(weft::with_timeout(weft::background(), 1h));
                     const weft::ticker gone(1h);
                     kept.emplace(1h);
                 });

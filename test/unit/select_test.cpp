@@ -329,19 +329,6 @@ WEFT_TEST(select_test, an_rvalue_is_moved_from_only_when_its_case_is_chosen)
     EXPECT_TRUE(q);
 }
 
-template <class... Cases>
-concept selectable = requires(Cases&&... cases) { select(std::forward<Cases>(cases)...); };
-using int_chan = const chan<int>&;
-using of_rvalue = decltype(on_send(std::declval<int_chan>(), 1));
-using of_lvalue = decltype(on_send(std::declval<int_chan>(), std::declval<const int&>()));
-using of_another_type = decltype(on_send(std::declval<int_chan>(), 'c'));
-using receiving = decltype(on_recv(std::declval<int_chan>()));
-
-// A case that is kept must not refer to a value that is gone.
-static_assert(selectable<of_rvalue> && selectable<of_rvalue, receiving&>);
-static_assert(!selectable<of_rvalue&> && !selectable<receiving, const of_rvalue&>);
-static_assert(selectable<of_lvalue&> && selectable<of_another_type&> && selectable<receiving&>);
-
 WEFT_TEST(select_test, an_lvalue_is_copied)
 {
     const chan<std::string> c(2);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <chrono>
-#include <concepts>
 #include <system_error>
 #include <utility>
 
@@ -31,21 +30,6 @@ struct wait_bound {
     std::chrono::nanoseconds deadline = std::chrono::nanoseconds::max();  ///< of weft::clock
     rt::cancel_list* canceler = nullptr;                                  ///< outlives the wait
 };
-
-/// A point of any clock as one of weft::clock, by what the two say now.
-template <class Clock, class Duration>
-[[nodiscard]] clock::time_point deadline_of(const std::chrono::time_point<Clock, Duration>& point) noexcept
-{
-    if constexpr (std::same_as<Clock, clock>) {
-        if constexpr (std::same_as<Duration, clock::duration>)
-            return point;
-        else
-            return clock::time_point(saturate(point.time_since_epoch()));
-    } else {
-        using wide = std::chrono::duration<long double, std::nano>;  // no difference overflows, of no type
-        return deadline_after(wide(point.time_since_epoch()) - wide(Clock::now().time_since_epoch()));
-    }
-}
 
 /// `wait(wait_bound)` until it says true, or the deadline has passed: false. A deadline that has passed does not wait.
 template <class Clock, class Duration, class Wait>
