@@ -10,10 +10,10 @@
 #error "weft has a context switch for x86-64 and aarch64 only"
 #include <weft: see the error above>
 #elif __cplusplus < 202002L
-#error "weft wants C++20: compile with -std=c++20 or later (CMake: target_compile_features(TARGET PRIVATE cxx_std_20))"
+#error "weft needs C++20: compile with -std=c++20 or later (CMake: target_compile_features(TARGET PRIVATE cxx_std_20))"
 #include <weft: see the error above>
 #elif !defined(__cpp_exceptions)
-#error "weft wants exceptions: compile without -fno-exceptions"
+#error "weft needs exceptions: compile without -fno-exceptions"
 #include <weft: see the error above>
 #endif
 
