@@ -197,7 +197,8 @@ public:
     event(event&&) noexcept = default;
     event& operator=(event&&) noexcept = default;
 
-    /// Adds `n`; waits only when the counter is near 2^64.
+    /// Adds `n`; waits only when the counter would pass 2^64 - 2. The overload with `ec` may be called in a signal
+    /// handler, with an `n` that needs no wait: it takes no lock there, parks nothing and leaves errno as it is.
     void set(std::uint64_t n = 1)
     {
         detail::or_throw("weft::io: event", [&](std::error_code& ec) { set(n, ec); });

@@ -29,7 +29,8 @@ public:
 
     /// None: not an address.
     address() noexcept = default;
-    /// From a sockaddr and its size in bytes; none if it is of another family or too long.
+    /// From a sockaddr and its size in bytes; none if it is of another family or too long. An IPv4 address that is
+    /// mapped into IPv6 (::ffff:1.2.3.4), as a socket for both tells of an IPv4 peer, becomes that of IPv4.
     WEFT_API address(const void* sockaddr, std::size_t size) noexcept;
     /// From text as above, with a numeric host ("" is the IPv6 wildcard) and port. Throws std::system_error
     /// (std::errc::invalid_argument).
@@ -130,6 +131,7 @@ struct listen_options {
     bool reuse_address = true;  ///< SO_REUSEADDR: a port of which old connections linger can be taken again
     bool reuse_port = false;    ///< SO_REUSEPORT: several sockets share the port, and the kernel spreads connections
     bool ipv6_only = false;     ///< ":port" and "[::]:port" take IPv6 alone
+    bool remove_path = true;    ///< of a Unix socket: close() unlinks the file that listening has made
     bool no_delay = true;       ///< for what is accepted
     net::keep_alive keep_alive{};  ///< for what is accepted
 };
@@ -167,9 +169,9 @@ private:
     return listen(where, {}, ec);
 }
 
-/// Connects to `where`. A name is looked up, and its addresses are tried by RFC 8305 ("happy eyeballs"): IPv6 and IPv4
-/// in turns, another one each 250 ms, until one answers. Without any answer the system gives up after some minutes;
-/// with `ctx`, when it ends: with ctx.err().
+/// Connects to `where`, never to itself. A name is looked up, and its addresses are tried by RFC 8305 ("happy
+/// eyeballs"): IPv6 and IPv4 in turns, another one each 250 ms, until one answers. Without any answer the system gives
+/// up after some minutes; with `ctx`, when it ends: with ctx.err().
 [[nodiscard]] WEFT_API tcp_conn dial(std::string_view where, const context& ctx = {});
 [[nodiscard]] WEFT_API tcp_conn dial(std::string_view where, const context& ctx, std::error_code& ec);
 [[nodiscard]] inline tcp_conn dial(std::string_view where, std::error_code& ec)
@@ -202,7 +204,8 @@ public:
     [[nodiscard]] WEFT_API peer_credentials peer(std::error_code& ec) const noexcept;
 };
 
-/// Accepts connections at a path, which close() and the destructor remove.
+/// Accepts connections at a path. close() and the destructor remove the file that listening has made there, not
+/// another one that has its name by then, nor with listen_options::remove_path off.
 class unix_listener : public io::handle {
 public:
     /// Empty.
@@ -222,8 +225,17 @@ public:
 
 /// Listens at `path` ("@name": an abstract one, without a file). A file that is there already is an error
 /// (std::errc::address_in_use).
-[[nodiscard]] WEFT_API unix_listener listen_unix(std::string_view path, int backlog = 4'096);
-[[nodiscard]] WEFT_API unix_listener listen_unix(std::string_view path, int backlog, std::error_code& ec);
+[[nodiscard]] WEFT_API unix_listener listen_unix(std::string_view path, const listen_options& options = {});
+[[nodiscard]] WEFT_API unix_listener listen_unix(std::string_view path, const listen_options& options,
+                                                 std::error_code& ec);
+[[nodiscard]] inline unix_listener listen_unix(std::string_view path, int backlog)
+{
+    return listen_unix(path, listen_options{.backlog = backlog});
+}
+[[nodiscard]] inline unix_listener listen_unix(std::string_view path, int backlog, std::error_code& ec)
+{
+    return listen_unix(path, listen_options{.backlog = backlog}, ec);
+}
 /// Connects to who listens at `path`.
 [[nodiscard]] WEFT_API unix_conn dial_unix(std::string_view path, const context& ctx = {});
 [[nodiscard]] WEFT_API unix_conn dial_unix(std::string_view path, const context& ctx, std::error_code& ec);
@@ -275,7 +287,7 @@ public:
     WEFT_API void send_to(std::span<const std::byte> bytes, const address& to, std::error_code& ec) noexcept;
 
     /// Waits for a datagram, and takes all that are there then, up to as many as there are in `into`, in one system
-    /// call for each 32. Returns how many.
+    /// call for each 32. Returns how many. An error behind some datagrams is that of the next call.
     std::size_t receive_many(std::span<received> into)
     {
         return io::detail::or_throw("weft::net: receive", [&](std::error_code& ec) { return receive_many(into, ec); });
@@ -317,7 +329,9 @@ enum class lookup_errc : int {
     return {static_cast<int>(e), lookup_category()};
 }
 
-/// The addresses of `host`, with port 0, the best one first (RFC 6724); numeric ones are returned as they are. With the
+/// The addresses of `host`, with port 0, the best one first (RFC 6724); numeric ones are returned as they are, and
+/// "localhost" and what ends in ".localhost", in any case, is this machine. What ends in a number and is no address of
+/// four decimal parts without leading zeros ("0127.0.0.1", "127.1") is refused: lookup_errc::failed. With the
 /// target weft::dns linked in, names go through c-ares (/etc/hosts, /etc/resolv.conf), any number of them at once on
 /// the poller; without, through getaddrinfo on up to 16 threads. `ctx` ends the wait, with ctx.err().
 [[nodiscard]] WEFT_API std::vector<address> lookup(std::string_view host, const context& ctx = {});

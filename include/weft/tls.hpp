@@ -82,6 +82,9 @@ struct pem {
 struct client_options {
     /// Whether the peer's certificate is verified, its name included. False is for tests: anybody can then listen.
     bool verify = true;
+    /// Whether a certificate without any host name in subjectAltName is taken for the host in its common name, as old
+    /// private ones have it. Off, as in Go and browsers: error::wrong_host.
+    bool allow_common_name = false;
     /// Authorities to trust beside the system's.
     pem authorities{};
     /// Whether those of the system are trusted (OpenSSL's default places, SSL_CERT_FILE and SSL_CERT_DIR).

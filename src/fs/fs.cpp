@@ -107,7 +107,7 @@ std::string read_file(const path& name, std::error_code& ec)
 
 temp_file new_file_in(const path& folder, perms permissions, std::error_code& ec)
 {
-    for (int attempt = 0; attempt < 100; ++attempt) {
+    do {
         std::array<unsigned char, 12> random{};
         sys::random_bytes(random.data(), random.size());
         std::string name = ".weft-";
@@ -117,9 +117,7 @@ temp_file new_file_in(const path& folder, perms permissions, std::error_code& ec
         file made = open(full, open_flags::read_write | open_flags::create | open_flags::exclusive, permissions, ec);
         if (!ec)
             return {std::move(made), std::move(full)};
-        if (ec != std::errc::file_exists)
-            break;
-    }
+    } while (ec == std::errc::file_exists);
     return {};
 }
 
@@ -218,8 +216,12 @@ void temp_file::discard() noexcept
 
 void rename(const path& from, const path& to, std::error_code& ec)
 {
-    with_name(from,
-              [&](const char*)
+    if (has_nul(to)) {
+        ec = std::make_error_code(std::errc::invalid_argument);
+        return;
+    }
+    with_path(from, ec,
+              [&]
               {
                   const weft::detail::kept_stack kept(to.c_str());
                   std::filesystem::rename(from, to, ec);
@@ -228,12 +230,12 @@ void rename(const path& from, const path& to, std::error_code& ec)
 
 bool remove(const path& name, std::error_code& ec)
 {
-    return with_name(name, [&](const char*) { return std::filesystem::remove(name, ec); });
+    return with_path(name, ec, [&] { return std::filesystem::remove(name, ec); });
 }
 
 std::uint64_t remove_all(const path& name, std::error_code& ec)
 {
-    const std::uintmax_t removed = with_name(name, [&](const char*) { return std::filesystem::remove_all(name, ec); });
+    const std::uintmax_t removed = with_path(name, ec, [&] { return std::filesystem::remove_all(name, ec); });
     return ec ? 0 : removed;
 }
 
@@ -251,7 +253,7 @@ bool mkdir(const path& name, perms permissions, std::error_code& ec)
 
 bool mkdirs(const path& name, std::error_code& ec)
 {
-    return with_name(name, [&](const char*) { return std::filesystem::create_directories(name, ec); });
+    return with_path(name, ec, [&] { return std::filesystem::create_directories(name, ec); });
 }
 
 // --- the forms that throw

@@ -31,15 +31,40 @@ auto result_of(std::error_code& ec, Call&& call)
     return result < 0 ? 0 : result;
 }
 
-/// `call(text)` as blocking(), with `name` as the kernel takes it; that stays in memory meanwhile, wherever it is.
-template <class Call>
-auto with_name(const path& name, Call&& call)
+/// What the kernel would take for another name: it ends at a NUL.
+[[nodiscard]] inline bool has_nul(const path& name) noexcept
 {
+    return name.native().find('\0') != std::string::npos;
+}
+
+/// `call(text)`, which returns as sys/file.hpp does, as blocking(), with `name` as the kernel takes it; that stays in
+/// memory meanwhile, wherever it is.
+template <class Call>
+auto with_name(const path& name, Call&& call) -> decltype(call(""))
+{
+    if (has_nul(name))
+        return -EINVAL;
     return weft::blocking(
         [&]
         {
             const weft::detail::kept_stack kept(name.c_str());
             return call(name.c_str());
+        });
+}
+
+/// The same for a call of std::filesystem, which returns by `ec` how it has ended.
+template <class Call>
+auto with_path(const path& name, std::error_code& ec, Call&& call) -> decltype(call())
+{
+    if (has_nul(name)) {
+        ec = std::make_error_code(std::errc::invalid_argument);
+        return decltype(call())();
+    }
+    return weft::blocking(
+        [&]
+        {
+            const weft::detail::kept_stack kept(name.c_str());
+            return call();
         });
 }
 

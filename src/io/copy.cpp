@@ -45,7 +45,7 @@ struct progress {
     std::uint64_t count = 0;
     int error = 0;
     bool at_end = false;
-    bool unfit = false;  ///< one of the two is not for splice(2); nothing was lost
+    bool unfit = false;  ///< splice(2) can't go on; nothing was lost
 };
 
 /// Empties `through`, which has `n` bytes, into the sink.
@@ -61,7 +61,7 @@ int drain(const kernel_pipe& through, std::size_t n, const fd::side_guard& sink,
     return 0;
 }
 
-progress copy_in_kernel(const fd::side_guard& source, const fd::side_guard& sink, const fd& to) noexcept
+progress copy_in_kernel(const fd::side_guard& source, const fd::side_guard& sink, const fd& from, const fd& to) noexcept
 {
     progress p;
     const kernel_pipe through;
@@ -72,20 +72,36 @@ progress copy_in_kernel(const fd::side_guard& source, const fd::side_guard& sink
         p.unfit = true;
         return p;
     }
-    while (p.error == 0 && !p.at_end) {
-        const ssize_t got = source.until_done([&](int from) { return sys::splice_some(from, through.in(), chunk); });
+    while (p.error == 0 && !p.at_end && !p.unfit) {
+        const ssize_t got =
+            source.until_done([&](int number) { return sys::splice_some(number, through.in(), chunk); });
         if (got == -EINVAL && p.count == 0) {
             p.unfit = true;
             return p;
         }
         if (got < 0)
             p.error = static_cast<int>(-got);
+        else if (got == 0 && from.is_socket())
+            p.unfit = true;  // its end, or the mark of urgent data, which read() goes on behind
         else if (got == 0)
             p.at_end = true;
         else
             p.error = drain(through, static_cast<std::size_t>(got), sink, p.count);
     }
     return p;
+}
+
+/// All of `bytes` into the sink: 0 or an errno. `count`: goes up by what it has taken.
+int put_all(const fd::side_guard& sink, const fd& to, std::span<const std::byte> bytes, std::uint64_t& count) noexcept
+{
+    while (!bytes.empty()) {
+        const ssize_t put = sink.until_done([&](int number) { return to.write_once(number, bytes); });
+        if (put < 0)
+            return static_cast<int>(-put);
+        count += static_cast<std::uint64_t>(put);
+        bytes = bytes.subspan(static_cast<std::size_t>(put));
+    }
+    return 0;
 }
 
 void copy_by_buffer(const fd::side_guard& source, const fd::side_guard& sink, const fd& from, const fd& to,
@@ -103,15 +119,7 @@ void copy_by_buffer(const fd::side_guard& source, const fd::side_guard& sink, co
             p.error = static_cast<int>(-got);
             return;
         }
-        for (std::span<const std::byte> rest = whole.first(static_cast<std::size_t>(got)); !rest.empty();) {
-            const ssize_t put = sink.until_done([&](int number) { return to.write_once(number, rest); });
-            if (put < 0) {
-                p.error = static_cast<int>(-put);
-                return;
-            }
-            p.count += static_cast<std::uint64_t>(put);
-            rest = rest.subspan(static_cast<std::size_t>(put));
-        }
+        p.error = put_all(sink, to, whole.first(static_cast<std::size_t>(got)), p.count);
     }
 }
 
@@ -122,11 +130,30 @@ std::uint64_t copy_all(fd& from, fd& to, int& error) noexcept
     error = source.error() != 0 ? source.error() : sink.error();
     if (error != 0)
         return 0;
-    progress p = copy_in_kernel(source, sink, to);
+    progress p = copy_in_kernel(source, sink, from, to);
     if (p.unfit)
         copy_by_buffer(source, sink, from, to, p);
     error = p.error;
     return p.count;
+}
+
+/// send_file_part() of what sendfile(2) does not take: files of /proc, say.
+std::uint64_t send_file_by_buffer(const fd::side_guard& sink, const fd& to, int file, std::uint64_t offset,
+                                  std::uint64_t count, int& error) noexcept
+{
+    const std::unique_ptr<std::byte[]> buffer(new (std::nothrow) std::byte[chunk]);
+    std::uint64_t done = 0;
+    if (buffer == nullptr)
+        error = ENOMEM;
+    while (error == 0 && done < count) {
+        const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(count - done, chunk));
+        const ssize_t got = sys::read_at(file, buffer.get(), n, offset + done);
+        if (got == 0)
+            break;
+        error = got < 0 ? static_cast<int>(-got)
+                        : put_all(sink, to, std::span(buffer.get(), static_cast<std::size_t>(got)), done);
+    }
+    return done;
 }
 
 std::uint64_t send_file_part(fd& to, int file, std::uint64_t offset, std::uint64_t count, int& error) noexcept
@@ -141,6 +168,8 @@ std::uint64_t send_file_part(fd& to, int file, std::uint64_t offset, std::uint64
         const ssize_t put = sink.until_done([&](int number) { return sys::sendfile_some(number, file, &at, n); });
         if (put == 0)
             break;
+        if (put == -EINVAL && done == 0)
+            return send_file_by_buffer(sink, to, file, offset, count, error);
         if (put < 0)
             error = static_cast<int>(-put);
         else

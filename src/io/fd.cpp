@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <new>
 
+#include "sys/keep_errno.hpp"
 #include "sys/poll.hpp"
+#include "sys/thread.hpp"
 #include "weft/detail/kept_stack.hpp"
 
 namespace weft::io {
@@ -136,7 +138,7 @@ bool fd::close() noexcept
     if (!word_.close())
         return false;
     if (path_ != nullptr)
-        sys::remove_file(path_->c_str());
+        sys::remove_file(*path_);
     rt::evict_waiters(*desc_);
     send_away(read_side);
     send_away(write_side);
@@ -165,9 +167,28 @@ bool fd::close() noexcept
     return true;
 }
 
+ssize_t fd::write_at_once(std::span<const std::byte> from) noexcept
+{
+    // Not a use of the word's: the end of the last one wakes close(), which a signal handler can't.
+    at_once_.fetch_add(1, base::memory_order_acq_rel);  // pairs with release(): the later of the two sees the other
+    const sys::keep_errno keep;
+    ssize_t n = -ECANCELED;
+    if (!word_.is_closed()) {
+        do
+            n = sys::write_some(number_, from.data(), from.size());
+        while (n == -EINTR);
+    }
+    at_once_.fetch_sub(1, base::memory_order_release);
+    return n;
+}
+
 void fd::release() noexcept
 {
     rt::netpoll::close(*desc_);
+    // A read-modify-write, as that of write_at_once(): a call that comes later sees the descriptor closed. An earlier
+    // one is at a system call that does not block.
+    while (at_once_.fetch_add(0, base::memory_order_acq_rel) != 0)
+        sys::yield_thread();
     sys::close_descriptor(number_);
     // Under the lock: afterwards close() may return, and this object be gone.
     rt::sema_bucket& bucket = rt::sema_bucket::of(key(closing));

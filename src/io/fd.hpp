@@ -51,11 +51,20 @@ public:
     bool close() noexcept;
     [[nodiscard]] bool closed() const noexcept { return word_.is_closed(); }
 
+    [[nodiscard]] bool is_socket() const noexcept { return socket_; }
+    /// For a listener, what it accepts.
+    [[nodiscard]] kind what() const noexcept { return drains_ ? kind::tcp : socket_ ? kind::socket : kind::file; }
+
     /// The number, for calls between use() and its end, or while nobody can close.
     [[nodiscard]] int number() const noexcept { return number_; }
 
-    /// Unlinks `path` when it is closed. Before others use it.
-    void remove_at_close(std::string_view path) { path_ = std::make_unique<const std::string>(path); }
+    // An error that came together with something to return, and is that of the next call. By the owner of the read
+    // direction.
+    void keep_error(int error) noexcept { kept_error_ = error; }
+    [[nodiscard]] int take_kept_error() noexcept { return std::exchange(kept_error_, 0); }
+
+    /// Unlinks the file when it is closed. Before others use it.
+    void remove_at_close(sys::named_file file) { path_ = std::make_unique<const sys::named_file>(std::move(file)); }
 
     /// Absolute, in ns of weft::clock; rt::never: none. Goes for calls that wait as well.
     void set_deadline(poll_side s, std::int64_t when) noexcept;
@@ -71,6 +80,10 @@ public:
             release();
         return result;
     }
+
+    /// One write(2), without the direction: a count or a negative errno. Also in a signal handler, whatever it has
+    /// interrupted.
+    [[nodiscard]] ssize_t write_at_once(std::span<const std::byte> from) noexcept;
 
     /// Has a direction of `f` for a scope.
     class side_guard {
@@ -216,11 +229,13 @@ private:
     fd_word word_;
     rt::poll_desc* desc_;  ///< until release()
     int number_;
-    std::unique_ptr<const std::string> path_;
+    int kept_error_ = 0;
+    std::unique_ptr<const sys::named_file> path_;
     const bool socket_;
     const bool drains_;
     bool drained_ = false;                     ///< by who reads; its last call was read_with() and took all
     base::atomic<std::uint32_t> released_{0};  ///< 1: the number is the kernel's again
+    base::atomic<std::uint32_t> at_once_{0};   ///< calls of write_at_once() that may use the number
 };
 
 }  // namespace weft::io

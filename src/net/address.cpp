@@ -55,7 +55,7 @@ bool parse_port(std::string_view text, std::uint16_t& port) noexcept
 address numeric_host(std::string_view host, std::uint16_t port) noexcept
 {
     char text[INET6_ADDRSTRLEN + 1 + IF_NAMESIZE];
-    if (host.size() >= sizeof text)
+    if (host.size() >= sizeof text || host.find('\0') != std::string_view::npos)
         return {};
     std::memcpy(text, host.data(), host.size());
     text[host.size()] = '\0';
@@ -88,8 +88,20 @@ address::address(const void* from, std::size_t size) noexcept
     if (size < sizeof f || size > bytes_.size())
         return;
     std::memcpy(&f, from, sizeof f);
-    if ((f == AF_INET && size >= sizeof(sockaddr_in)) || (f == AF_INET6 && size >= sizeof(sockaddr_in6)) ||
-        f == AF_UNIX) {
+    sockaddr_in6 v6{};
+    if (f == AF_INET6 && size >= sizeof v6) {
+        std::memcpy(&v6, from, sizeof v6);
+        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+            sockaddr_in v4{};
+            v4.sin_family = AF_INET;
+            v4.sin_port = v6.sin6_port;
+            std::memcpy(&v4.sin_addr, v6.sin6_addr.s6_addr + 12, sizeof v4.sin_addr);
+            std::memcpy(bytes_.data(), &v4, sizeof v4);
+            size_ = sizeof v4;
+            return;
+        }
+    }
+    if ((f == AF_INET && size >= sizeof(sockaddr_in)) || (f == AF_INET6 && size >= sizeof v6) || f == AF_UNIX) {
         std::memcpy(bytes_.data(), from, size);
         size_ = static_cast<std::uint32_t>(size);
     }

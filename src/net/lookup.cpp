@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <string>
@@ -116,12 +117,39 @@ std::error_code by_thread(const std::string& host, const context& ctx, std::vect
 
 constinit base::atomic<detail::resolver> current_resolver{&by_thread};
 
+constexpr bool same_letter(char a, char b) noexcept
+{
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
+    return lower(a) == lower(b);
+}
+
 /// RFC 6761: it is this machine, whatever servers say.
 bool is_localhost(std::string_view host) noexcept
 {
+    constexpr std::string_view name = "localhost";
     if (host.ends_with('.'))
         host.remove_suffix(1);
-    return host == "localhost" || host.ends_with(".localhost");
+    if (host.size() < name.size())
+        return false;
+    const std::string_view end = host.substr(host.size() - name.size());
+    return std::ranges::equal(end, name, same_letter) &&
+           (host.size() == name.size() || host[host.size() - name.size() - 1] == '.');
+}
+
+/// Whether resolvers may be asked. Not of what is no name: a NUL, at which some of them would stop; a colon; and a last
+/// part that is a number. That would be an address in a form that one resolver takes as octal ("0127.0.0.1"), another
+/// as decimal and a third not at all.
+bool is_name(std::string_view host) noexcept
+{
+    if (host.find_first_of(std::string_view("\0:", 2)) != std::string_view::npos)
+        return false;
+    if (host.ends_with('.'))
+        host.remove_suffix(1);
+    const std::string_view last = host.substr(host.rfind('.') + 1);  // npos + 1 is 0
+    if (last.empty())
+        return false;
+    const bool hexadecimal = last.size() >= 2 && last[0] == '0' && same_letter(last[1], 'x');
+    return !hexadecimal && last.find_first_not_of("0123456789") != std::string_view::npos;
 }
 
 }  // namespace
@@ -152,7 +180,7 @@ std::vector<address> lookup(std::string_view host, const context& ctx, std::erro
     } else if (is_localhost(host)) {
         found.push_back(numeric_host("127.0.0.1", 0));
         found.push_back(numeric_host("::1", 0));
-    } else if (host.empty() || host.find('\0') != std::string_view::npos) {
+    } else if (!is_name(host)) {
         ec = lookup_errc::failed;
     } else {
         ec = current_resolver.load(base::memory_order_acquire)(std::string(host), ctx, found);

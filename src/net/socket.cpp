@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "base/check.hpp"
 #include "sys/io.hpp"
@@ -132,7 +134,8 @@ void remove_path_at_close(io::fd& f, const address& where)
     if (where.kind() != address::family::unix_socket)
         return;
     if (const std::string path = where.host(); !path.starts_with('@'))
-        f.remove_at_close(path);
+        if (std::optional<sys::named_file> file = sys::find_file(path))
+            f.remove_at_close(std::move(*file));
 }
 
 int connect_stream(io::fd& f, const address& to) noexcept

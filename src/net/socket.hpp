@@ -44,7 +44,7 @@ void prepare(int number, bool no_delay, const keep_alive& alive) noexcept;
 
 /// Listens on a stream socket at `where`: a descriptor or a negative errno.
 [[nodiscard]] int open_listener(const address& where, const listen_options& options) noexcept;
-/// A listener at a Unix socket's path takes the file away when it is closed.
+/// A listener at a Unix socket's path takes the file away when it is closed, if it is still the one that it made.
 void remove_path_at_close(io::fd& f, const address& where);
 /// Connects, waiting: an errno.
 [[nodiscard]] int connect_stream(io::fd& f, const address& to) noexcept;

@@ -81,7 +81,7 @@ tcp_conn tcp_listener::accept(std::error_code& ec) noexcept
         set_error(ec, -got);
         return {};
     }
-    tcp_conn accepted(own(got, io::fd::kind::tcp));
+    tcp_conn accepted(own(got, fd_->what()));
     set_error(ec, accepted ? 0 : ENOMEM);
     return accepted;
 }
@@ -104,9 +104,10 @@ tcp_listener listen(std::string_view where, const listen_options& options, std::
         set_error(ec, -number);
         return {};
     }
-    io::detail::fd_ptr f = own(number, io::fd::kind::socket);
+    const bool at_path = found.front().kind() == address::family::unix_socket;
+    io::detail::fd_ptr f = own(number, at_path ? io::fd::kind::socket : io::fd::kind::tcp);
     set_error(ec, f != nullptr ? 0 : ENOMEM);
-    if (f != nullptr)
+    if (f != nullptr && options.remove_path)
         remove_path_at_close(*f, found.front());
     return {std::move(f), options};
 }

@@ -80,8 +80,8 @@ std::size_t udp_conn::receive(std::span<std::byte> to, address* from, std::error
     if (fd_ == nullptr)
         return finish(ec, {0, EBADF});
     const io::fd::side_guard mine(*fd_, io::poll_side::read);
-    if (mine.error() != 0)
-        return finish(ec, {0, mine.error()});
+    if (const int error = mine.error() != 0 ? mine.error() : fd_->take_kept_error(); error != 0)
+        return finish(ec, {0, error});
     address_slot slot;
     const ssize_t n = mine.until_done(
         [&](int number)
@@ -124,7 +124,7 @@ std::size_t udp_conn::receive_many(std::span<received> into, std::error_code& ec
     if (fd_ == nullptr)
         return finish(ec, {0, EBADF});
     const io::fd::side_guard mine(*fd_, io::poll_side::read);
-    io::outcome o{0, mine.error()};
+    io::outcome o{0, mine.error() != 0 ? mine.error() : fd_->take_kept_error()};
     bool more = !into.empty();
     while (o.error == 0 && more) {
         mmsghdr messages[batch]{};
@@ -151,6 +151,8 @@ std::size_t udp_conn::receive_many(std::span<received> into, std::error_code& ec
         if (got < 0) {
             if (o.count == 0)
                 o.error = static_cast<int>(-got);
+            else if (got != -EAGAIN)
+                fd_->keep_error(static_cast<int>(-got));  // for the next call: this one has something to return
             break;
         }
         for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {

@@ -51,25 +51,25 @@ address unix_listener::local_address() const noexcept
     return local_address_of(fd_.get());
 }
 
-unix_listener listen_unix(std::string_view path, int backlog, std::error_code& ec)
+unix_listener listen_unix(std::string_view path, const listen_options& options, std::error_code& ec)
 {
     const address where = address::of_path(path);
-    const int number = where ? open_listener(where, {.backlog = backlog}) : -EINVAL;
+    const int number = where ? open_listener(where, options) : -EINVAL;
     if (number < 0) {
         set_error(ec, -number);
         return {};
     }
     io::detail::fd_ptr f = own(number, io::fd::kind::socket);
     set_error(ec, f != nullptr ? 0 : ENOMEM);
-    if (f != nullptr)
+    if (f != nullptr && options.remove_path)
         remove_path_at_close(*f, where);
     return unix_listener(std::move(f));
 }
 
-unix_listener listen_unix(std::string_view path, int backlog)
+unix_listener listen_unix(std::string_view path, const listen_options& options)
 {
     std::error_code ec;
-    unix_listener made = listen_unix(path, backlog, ec);
+    unix_listener made = listen_unix(path, options, ec);
     if (ec)
         fail(ec, "listen_unix", path);
     return made;

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <ctime>
+#include <memory>
 
 #include "sys/retry.hpp"
 
@@ -121,9 +123,31 @@ int make_nonblocking(int fd) noexcept
     return (flags & O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : -errno;
 }
 
-void remove_file(const char* path) noexcept
+std::optional<named_file> find_file(const std::string& path)
 {
-    (void)::unlink(path);
+    struct stat found{};
+    if (::lstat(path.c_str(), &found) != 0)
+        return {};
+    named_file file{path, found.st_dev, found.st_ino};
+    if (!path.starts_with('/')) {
+        const std::unique_ptr<char, void (*)(void*)> folder(::getcwd(nullptr, 0), &::free);
+        if (folder == nullptr)
+            return {};
+        file.path = std::string(folder.get()) + '/' + path;
+    }
+    return file;
+}
+
+void remove_file(const named_file& file) noexcept
+{
+    struct stat found{};
+    if (::lstat(file.path.c_str(), &found) == 0 && found.st_dev == file.device && found.st_ino == file.number)
+        (void)::unlink(file.path.c_str());
+}
+
+ssize_t read_at(int fd, void* data, std::size_t n, std::uint64_t offset) noexcept
+{
+    return uninterrupted([&] { return ::pread(fd, data, n, static_cast<off_t>(offset)); });
 }
 
 int duplicate(int fd) noexcept

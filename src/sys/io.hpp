@@ -8,6 +8,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "sys/syscall.hpp"
 
@@ -36,6 +38,9 @@ namespace detail {
 /// Sends up to `n` bytes of a file from `*offset` on, which moves.
 [[nodiscard]] ssize_t sendfile_some(int to, int file, std::int64_t* offset, std::size_t n) noexcept;
 
+/// pread(2).
+[[nodiscard]] ssize_t read_at(int fd, void* data, std::size_t n, std::uint64_t offset) noexcept;
+
 /// A pipe whose ends are non-blocking and not inherited. 0 or a negative errno.
 [[nodiscard]] int open_pipe(int (&ends)[2]) noexcept;
 /// An event counter, non-blocking and not inherited.
@@ -54,7 +59,18 @@ enum class file_kind : std::uint8_t {
 /// What `fd` is: a file_kind, or a negative errno.
 [[nodiscard]] int kind_of(int fd) noexcept;
 [[nodiscard]] int make_nonblocking(int fd) noexcept;
-void remove_file(const char* path) noexcept;
+
+/// A file as it was found: other files may have its name later. As long as it is open somewhere, no other file has its
+/// number.
+struct named_file {
+    std::string path;  ///< absolute
+    std::uint64_t device;
+    std::uint64_t number;
+};
+/// None: there is no such file, or the current folder has no name. Throws std::bad_alloc.
+[[nodiscard]] std::optional<named_file> find_file(const std::string& path);
+/// Unlinks it, unless another file, or none, has its name by now.
+void remove_file(const named_file& file) noexcept;
 /// A copy of `fd`, not inherited.
 [[nodiscard]] int duplicate(int fd) noexcept;
 

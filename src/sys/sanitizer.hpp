@@ -47,6 +47,9 @@ inline constexpr bool thread_sanitizer = true;
 inline constexpr bool thread_sanitizer = false;
 #endif
 
+/// The sanitizer that the program is built with and weft is not, as -fsanitize= names it; null: there is none.
+[[nodiscard]] const char* sanitizer_of_program_alone() noexcept;
+
 /// OS threads that the sanitizer itself keeps in the process.
 inline constexpr int sanitizer_threads = thread_sanitizer ? 1 : 0;
 

@@ -52,6 +52,7 @@ void exit_goroutine()
     auto* const unwind = new exit_unwind{{}, rt::end_of(*rt::current())};
     unwind->exception.exception_class = exit_class;
     unwind->exception.exception_cleanup = &on_swallowed;
+    ++rt::this_m()->exceptions->uncaught;  // scope guards see that they are unwound
     _Unwind_ForcedUnwind(&unwind->exception, &on_frame, unwind);
     rt::panic("the stack can't be unwound for weft::exit_goroutine(): code without unwind tables is on it");
 }

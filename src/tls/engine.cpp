@@ -16,9 +16,12 @@
 //   W2 write `sending` to the connection; again from W1 until all has been taken
 //
 // A writer that parks in W2, because the peer does not read, thus never keeps the reader from reading: if the peer
-// waits for us to read first, it comes about. In turn the reader never writes. What SSL_read would like to send (an
-// alert, the answer to a change of keys) stays in `output` and goes before what is written next, which is all that TLS
-// asks for.
+// waits for us to read first, it comes about. In turn the reader does not write. What SSL_read would like to send (the
+// answer to a change of keys) stays in `output` and goes before what is written next, which is all that TLS asks for. A
+// peer that asks for such answers without end, while nothing is written, is cut off: `output` has a bound.
+//
+// When reading has failed for good there is nothing left to wait for: the reader then sends the alert that says so,
+// unless a writer holds `writing`, in which case close() does.
 //
 // OpenSSL keeps its errors per thread, so nothing may park between a call of it and the look at its error: under `lock`
 // nothing does, the callbacks included (settings.hpp).
@@ -49,7 +52,9 @@ constexpr std::size_t large_input = std::size_t{20} << 10;
 constexpr std::size_t most_at_once = std::size_t{64} << 10;
 /// Buffers above this are given back when they are empty.
 constexpr std::size_t kept_output = 4'096;
-/// How long close() tries to say goodbye.
+/// What may stand in `output` for the next write: the answers to more than a thousand changes of keys.
+constexpr std::size_t most_unsent = std::size_t{32} << 10;
+/// How long close() tries to say goodbye, and read() to say why it has failed.
 constexpr std::chrono::seconds goodbye_time{1};
 
 }  // namespace
@@ -99,8 +104,13 @@ struct engine::state {
     }
     /// Holding `reading`, when OpenSSL has emptied the input. False: the end, or an error.
     [[nodiscard]] bool receive(std::error_code& ec);
-    /// Under `lock`, holding `writing`: puts the goodbye into `sending`.
+    /// Under `lock`, holding `writing`: puts the goodbye into `sending`; where OpenSSL has failed, what it has said
+    /// then.
     void prepare_bye();
+    /// Holding `writing`: sends what prepare_bye() has prepared, for some time at most.
+    void send_bye();
+    /// Without `lock`, after reading has failed for good.
+    void say_why_it_failed();
 
     // OpenSSL's way to the buffers, under `lock`.
     static BIO_METHOD* buffers_method();
@@ -198,20 +208,45 @@ bool engine::state::receive(std::error_code& ec)
 
 void engine::state::prepare_bye()
 {
-    if (!ready || broken || said_bye || write_error)
+    if (!ready || said_bye || write_error)
         return;
     said_bye = true;
-    ERR_clear_error();
-    if (SSL_shutdown(ssl.get()) < 0)
-        ERR_clear_error();  // there is nothing left to do about it
+    if (!broken) {
+        ERR_clear_error();
+        if (SSL_shutdown(ssl.get()) < 0)
+            ERR_clear_error();  // there is nothing left to do about it
+    }
     output.swap(sending);
+}
+
+void engine::state::send_bye()
+{
+    if (sending.empty())
+        return;
+    std::error_code ignored;
+    under.set_write_deadline(weft::detail::deadline_after(goodbye_time));
+    send(ignored);
+}
+
+void engine::state::say_why_it_failed()
+{
+    if (!writing.try_lock())
+        return;
+    const std::lock_guard mine(writing, std::adopt_lock);
+    {
+        const std::lock_guard guard(lock);
+        prepare_bye();
+    }
+    send_bye();
 }
 
 engine::engine(const client& settings, std::string_view host, transport& under)
 {
     while (!host.empty() && host.back() == '.')
         host.remove_suffix(1);
-    if (host.empty() || host.size() > 253 || host.find('\0') != std::string_view::npos)
+    // A leading dot would mean any host below that name to OpenSSL.
+    if (host.empty() || host.size() > 253 || host.front() == '.' || host.find("..") != std::string_view::npos ||
+        host.find('\0') != std::string_view::npos)
         throw std::invalid_argument("weft::tls::connect: the host is a name or an IP address: nothing to verify in '" +
                                     std::string(host) + "'");
     if (host.front() == '[' && host.back() == ']')
@@ -226,7 +261,9 @@ engine::engine(const client& settings, std::string_view host, transport& under)
     if (address) {
         good = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str()) == 1;
     } else {
-        SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        // RFC 9525, 1.3: the common name is no host name. As in Go and browsers.
+        const bool old = state_->common->allows_common_name();
+        SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | (old ? 0U : X509_CHECK_FLAG_NEVER_CHECK_SUBJECT));
         good = SSL_set1_host(ssl, name.c_str()) == 1 &&
                // SSL_set_tlsext_host_name(), which is a macro with C's casts.
                SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, state_->host.data()) == 1;
@@ -291,6 +328,7 @@ std::size_t engine::read(std::span<std::byte> into, std::error_code& ec)
     state& s = *state_;
     const std::lock_guard whole(s.reading);
     for (;;) {
+        bool failed = false;
         {
             const std::lock_guard guard(s.lock);
             if (s.closed)
@@ -310,8 +348,17 @@ std::size_t engine::read(std::span<std::byte> into, std::error_code& ec)
             }
             if (why != SSL_ERROR_WANT_READ) {
                 ec = s.read_error = s.failed();
-                return 0;
+                failed = true;
+            } else if (s.output.size() > most_unsent) {
+                ec = s.read_error = error::protocol;
+                s.problem = "the peer asks for more and more new keys and leaves no time to answer";
+                s.broken = failed = true;
+                s.output = {};
             }
+        }
+        if (failed) {
+            s.say_why_it_failed();
+            return 0;
         }
         if (!s.receive(ec))
             return 0;
@@ -328,12 +375,14 @@ std::size_t engine::write(std::span<const std::byte> from, std::error_code& ec)
         const auto piece = from.subspan(done, std::min(from.size() - done, most_at_once));
         {
             const std::lock_guard guard(s.lock);
-            if (s.closed || s.said_bye)
+            if (s.closed)
                 ec = error::closed;
             else if (s.write_error)
                 ec = s.write_error;
             else if (!s.ready || s.broken)
                 ec = s.read_error ? s.read_error : error::handshake_aborted;
+            else if (s.said_bye)
+                ec = error::closed;
             if (ec)
                 return done;
             std::size_t n = 0;
@@ -394,11 +443,7 @@ void engine::close() noexcept
             const std::lock_guard guard(s.lock);
             s.prepare_bye();
         }
-        std::error_code ignored;
-        if (!s.sending.empty()) {
-            s.under.set_write_deadline(weft::detail::deadline_after(goodbye_time));
-            s.send(ignored);
-        }
+        s.send_bye();
         s.writing.unlock();
     }
     s.under.close();

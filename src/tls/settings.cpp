@@ -97,6 +97,7 @@ void settings::common()
 settings::settings(const client_options& options)
     : context_(SSL_CTX_new(TLS_client_method())),
       verifies_(options.verify),
+      allows_common_name_(options.allow_common_name),
       protocols_(wire_format(options.protocols)),
       most_hosts_(options.sessions)
 {

@@ -38,6 +38,7 @@ public:
 
     [[nodiscard]] SSL_CTX* get() const noexcept { return context_.get(); }
     [[nodiscard]] bool verifies() const noexcept { return verifies_; }
+    [[nodiscard]] bool allows_common_name() const noexcept { return allows_common_name_; }
 
     /// A session with `host`, or null.
     [[nodiscard]] session_ptr session_for(const std::string& host);
@@ -58,6 +59,7 @@ private:
 
     std::unique_ptr<SSL_CTX, freed_by<SSL_CTX_free>> context_;
     bool verifies_ = true;
+    bool allows_common_name_ = false;
     std::vector<unsigned char> protocols_;  ///< as on the wire
 
     std::size_t most_hosts_ = 0;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -282,6 +283,22 @@ int with_pinned_goroutines()
         });
 }
 
+// Its destructor would wait for goroutines that have stopped already.
+int with_a_static_group()
+{
+    static std::optional<weft::group> running;
+    return weft::run(
+        []
+        {
+            running.emplace();
+            for (int i = 0; i < 4; ++i)
+                running->go([] { (void)weft::sleep_for(std::chrono::hours(1), running->context()); });
+            weft::yield();
+            watched = true;
+            return 20;
+        });
+}
+
 // These keep their threads without ever calling the runtime. The process must end nevertheless; whether they still run
 // in the static destructors can't be helped.
 int with_busy_goroutines()
@@ -523,6 +540,7 @@ int main(int argc, char** argv)
          {"in_atexit_handler_before_start", in_atexit_handler_before_start},
          {"with_a_static_made_later", with_a_static_made_later},
          {"with_a_static_jthread", with_a_static_jthread},
+         {"with_a_static_group", with_a_static_group},
          {"with_a_lock_that_all_want", with_a_lock_that_all_want<false>},
          {"with_a_lock_that_all_want_in_a_bubble", with_a_lock_that_all_want<true>},
          {"quick_exit", quick_exit},

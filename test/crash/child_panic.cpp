@@ -146,6 +146,19 @@ int uncaught_in_wait_group()
         });
 }
 
+int a_wait_group_that_is_gone_too_early()
+{
+    return weft::run(
+        []
+        {
+            say_id();
+            weft::wait_group g;
+            for (int i = 0; i < 3; ++i)
+                g.go([] { weft::sleep_for(std::chrono::hours(1)); });
+            weft::yield();
+        });
+}
+
 // Out of a closure's destructor, after its body.
 int uncaught_in_closure_destructor()
 {
@@ -310,5 +323,6 @@ int main(int argc, char** argv)
                                      {"swallowed_exit", swallowed_exit},
                                      {"exit_through_noexcept", exit_through_noexcept},
                                      {"leaves_run", leaves_run},
+                                     {"a_wait_group_that_is_gone_too_early", a_wait_group_that_is_gone_too_early},
                                      {"panic_beside_a_plain_thread", panic_beside_a_plain_thread}});
 }

@@ -136,6 +136,13 @@ TEST(panic_test, an_exit_through_noexcept_ends_the_process)
     EXPECT_TRUE(o.died_of(SIGABRT)) << o;
 }
 
+TEST(panic_test, a_wait_group_that_is_gone_too_early)
+{
+    const outcome o = run_child("child_panic", "a_wait_group_that_is_gone_too_early");
+    expect_panic(o);
+    EXPECT_TRUE(o.reported("a weft::wait_group was destroyed while its counter was 3: call wait()")) << o;
+}
+
 TEST(panic_test, an_exception_of_main_is_none)
 {
     const outcome o = run_child("child_panic", "leaves_run");

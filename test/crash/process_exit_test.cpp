@@ -118,6 +118,11 @@ TEST(process_exit_test, nothing_starts_any_more)
     expect_refused("in_atexit_handler_before_start", "go");
 }
 
+TEST(process_exit_test, with_a_static_group)
+{
+    expect_orderly(run_child("child_exit", "with_a_static_group"), 20);
+}
+
 // Without a runtime, nobody has told weft yet that exit began: starting, or the error, but neither hang nor crash.
 TEST(process_exit_test, a_first_start_in_a_static_destructor)
 {

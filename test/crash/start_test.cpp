@@ -36,6 +36,17 @@ TEST(start_test, a_bad_number_of_procs_is_refused_by_every_start)
     EXPECT_TRUE(twice.exited(2)) << twice;
 }
 
+#ifdef WEFT_SANITIZED_CHILD
+TEST(start_test, a_sanitizer_of_the_program_alone_is_said)
+{
+    const outcome o = run_child("child_sanitized", "", {"ASAN_OPTIONS=detect_leaks=0"});
+    EXPECT_TRUE(o.exited(0)) << o;
+    EXPECT_TRUE(o.wrote("ran")) << o;
+    EXPECT_TRUE(o.reported("built with -fsanitize=address and weft is not")) << o;
+    EXPECT_TRUE(o.reported("-D WEFT_SANITIZE=address")) << o;
+}
+#endif
+
 TEST(start_test, a_good_number_of_procs_is_taken)
 {
     for (const char* value : {"1", "2", "3", "17", "1024"}) {

@@ -1,7 +1,10 @@
 // tls::stream on both sides, over connections in memory.
+#include <openssl/ssl.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -205,6 +208,14 @@ WEFT_TEST(tls_test, bad_certificates_are_told_apart)
             m.server->read(buffer, m.server_error);
         EXPECT_EQ(m.server_error, tls::error::refused_by_peer) << c.what << ": " << m.server_error.message();
     }
+    // Nor when it is all there is, but for a client that says so.
+    const identity old = make_identity({.name = "localhost", .issuer = &root});
+    const tls::server of_old({.certificate = old.certificate_pem(), .key = old.key_pem()});
+    EXPECT_EQ(meet(certificates().client(), of_old, "localhost").client_error, tls::error::wrong_host);
+    const tls::client of_olds(
+        {.allow_common_name = true, .authorities = root.certificate_pem(), .system_authorities = false});
+    EXPECT_FALSE(meet(of_olds, of_old, "localhost").client_error);
+    EXPECT_EQ(meet(of_olds, of_old, "example.org").client_error, tls::error::wrong_host);
     // A wildcard is for one label.
     const identity wild = make_identity({.name = "x", .hosts = "DNS:*.example.org", .issuer = &root});
     const tls::server server({.certificate = wild.certificate_pem(), .key = wild.key_pem()});
@@ -247,10 +258,10 @@ WEFT_TEST(tls_test, settings_are_checked)
     EXPECT_THROW(tls::server({.certificate = a.certificate_pem(), .key = {}}), std::invalid_argument);
     EXPECT_THROW(tls::client({.authorities = {"nonsense"}}), std::invalid_argument);
     EXPECT_THROW(tls::client({.protocols = {""}}), std::invalid_argument);
-    for (const char* host : {"", ".", "a\0b"}) {
+    for (const char* host : {"", ".", ".localhost", "a..b", "a\0b"}) {
         auto [near, far] = memory_conn::pair();
         EXPECT_THROW((void)tls::connect(std::move(near), certificates().client(),
-                                        std::string_view(host, host[0] == 'a' ? 3 : std::strlen(host))),
+                                        std::string_view(host, host == std::string_view("a") ? 3 : std::strlen(host))),
                      std::invalid_argument);
     }
 }
@@ -329,6 +340,107 @@ WEFT_TEST(tls_test, what_is_not_tls)
             (void)tls::connect(std::move(far), certificates().client(), "localhost", ec);
         EXPECT_EQ(ec, tls::error::protocol) << ec.message();
     }
+}
+
+// What breaks the records of a peer that has shaken hands is told to it (RFC 8446, 6.2), at once.
+WEFT_TEST(tls_test, a_broken_record_is_answered_by_an_alert)
+{
+    met m = meet(certificates().client(), certificates().server(), "localhost");
+    ASSERT_FALSE(m.client_error || m.server_error);
+    auto told = weft::async(
+        [&]
+        {
+            std::error_code ec;
+            std::array<std::byte, 8> buffer{};
+            (void)m.client->read(buffer, ec);
+            return ec;
+        });
+    std::string junk("\x17\x03\x03\x00\x20", 5);
+    junk.append(32, 'j');
+    std::error_code ec;
+    m.client->next_layer().write(bytes(junk), ec);
+    ASSERT_FALSE(ec);
+    std::array<std::byte, 8> buffer{};
+    EXPECT_EQ(m.server->read(buffer, ec), 0U);
+    EXPECT_EQ(ec, tls::error::protocol) << ec.message();
+    EXPECT_EQ(told.get(), tls::error::refused_by_peer);
+    EXPECT_NE(m.client->problem().find("bad record mac"), std::string::npos) << m.client->problem();
+    EXPECT_EQ(m.server->write("x", ec), 0U);
+    EXPECT_EQ(ec, tls::error::protocol) << "the cause, and not that it has been closed";
+}
+
+/// A client of OpenSSL's own, by hand.
+class bare_client {
+public:
+    explicit bare_client(memory_conn conn)
+        : conn_(std::move(conn)),
+          context_(SSL_CTX_new(TLS_client_method()), SSL_CTX_free),
+          ssl_(SSL_new(context_.get()), SSL_free),
+          in_(BIO_new(BIO_s_mem())),
+          out_(BIO_new(BIO_s_mem()))
+    {
+        SSL_set_connect_state(ssl_.get());
+        SSL_set_bio(ssl_.get(), in_, out_);
+    }
+    void handshake()
+    {
+        while (SSL_do_handshake(ssl_.get()) != 1) {
+            flush();
+            std::array<std::byte, 4'096> part{};
+            std::error_code ec;
+            const std::size_t n = conn_.read(part, ec);
+            ASSERT_FALSE(ec || n == 0);
+            BIO_write(in_, part.data(), static_cast<int>(n));
+        }
+        flush();
+    }
+    /// Asks the peer to change its keys too. False: the connection has ended.
+    [[nodiscard]] bool change_keys()
+    {
+        return SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(ssl_.get()) == 1 &&
+               flush();
+    }
+
+private:
+    bool flush()
+    {
+        char* data = nullptr;
+        const long n = BIO_get_mem_data(out_, &data);
+        std::error_code ec;
+        conn_.write(std::as_bytes(std::span(data, static_cast<std::size_t>(n))), ec);
+        (void)BIO_reset(out_);
+        return !ec;
+    }
+    memory_conn conn_;
+    std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context_;
+    std::unique_ptr<SSL, void (*)(SSL*)> ssl_;
+    BIO* in_;
+    BIO* out_;
+};
+
+// The answers wait for something to be written. They must not pile up without end.
+WEFT_TEST(tls_test, a_flood_of_key_changes_is_cut_off)
+{
+    auto [near, far] = memory_conn::pair();
+    auto flooding = weft::async(
+        [near = std::move(near)]() mutable
+        {
+            bare_client client(std::move(near));
+            client.handshake();
+            int changes = 0;
+            while (client.change_keys())
+                ++changes;
+            return changes;
+        });
+    std::error_code ec;
+    auto server = tls::accept(std::move(far), certificates().server(), ec);
+    ASSERT_FALSE(ec) << server.problem();
+    std::array<std::byte, 8> buffer{};
+    EXPECT_EQ(server.read(buffer, ec), 0U);
+    EXPECT_EQ(ec, tls::error::protocol);
+    EXPECT_NE(server.problem().find("new keys"), std::string::npos) << server.problem();
+    server.close();
+    EXPECT_GT(flooding.get(), 500) << "a few are fine";
 }
 
 WEFT_TEST(tls_test, handshakes_have_limits)

@@ -111,7 +111,6 @@ void the_past()
     w.time_out(system_clock::time_point::min());
     w.time_out(std::chrono::sys_days::min());
     w.time_out(std::chrono::file_clock::time_point::min());
-    w.time_out(std::chrono::file_clock::time_point());
     w.time_out(time_point_cast<unsigned_seconds>(system_clock::now() - 2s));
     w.time_out(time_point<system_clock, unsigned_seconds>());
     w.time_out(time_point<steady_clock, float_seconds>(float_seconds(-1e30F)));

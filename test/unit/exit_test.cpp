@@ -1,4 +1,5 @@
 // weft::exit_goroutine: ends one goroutine from any depth, destructors run.
+#include <array>
 #include <atomic>
 #include <exception>
 #include <future>
@@ -50,6 +51,53 @@ WEFT_TEST(exit_test, unwinds_the_stack)
     ended.wait();
     EXPECT_TRUE(eventually([] { return counted::alive == 0; }));
     EXPECT_FALSE(went_on);
+}
+
+/// As a scope guard that commits unless it is unwound.
+struct scope_guard {
+    std::atomic<int>& committed;
+    int at_begin = std::uncaught_exceptions();
+    ~scope_guard()
+    {
+        if (std::uncaught_exceptions() == at_begin)
+            ++committed;
+    }
+};
+
+WEFT_TEST(exit_test, scope_guards_see_that_they_are_unwound)
+{
+    std::atomic<int> committed{0};
+    std::atomic<int> left{-1};
+    weft::wait_group all;
+    all.go(
+        [&]
+        {
+            const scope_guard outer{committed};
+            try {
+                throw 1;
+            } catch (int) {
+                const scope_guard in_handler{committed};
+                weft::exit_goroutine();
+            }
+        });
+    all.go(
+        [&]
+        {
+            const scope_guard outer{committed};
+            try {
+                const scope_guard inner{committed};
+                weft::yield();
+                weft::exit_goroutine();
+            } catch (...) {
+                const scope_guard in_handler{committed};
+                throw;
+            }
+        });
+    all.wait();
+    all.go([&] { left = std::uncaught_exceptions(); });  // on what the others have left
+    all.wait();
+    EXPECT_EQ(committed, 0);
+    EXPECT_EQ(left, 0);
 }
 
 WEFT_TEST(exit_test, destroys_the_closure)

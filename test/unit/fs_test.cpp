@@ -429,6 +429,35 @@ FS_TEST(fs_walk_test, errors_are_thrown_or_reported)
     EXPECT_EQ(seen.back(), "b");
 }
 
+// The kernel would take the part before it for the name.
+FS_TEST(fs_test, a_name_with_a_nul_is_refused)
+{
+    using namespace std::string_literals;
+    const fs::path there = in / "there";
+    fs::write_file(there, bytes("content"));
+    const fs::path odd = there.native() + "\0.txt"s;
+    std::error_code ec;
+    const auto expect_refused = [&](const char* what)
+    {
+        EXPECT_EQ(ec, std::errc::invalid_argument) << what;
+        ec.clear();
+    };
+    (void)fs::open(odd, ec), expect_refused("open");
+    (void)fs::stat(odd, ec), expect_refused("stat");
+    (void)fs::lstat(odd, ec), expect_refused("lstat");
+    (void)fs::exists(odd, ec), expect_refused("exists");
+    (void)fs::read_file(odd, ec), expect_refused("read_file");
+    fs::write_file(odd, bytes("x"), fs::write_mode::replace, ec), expect_refused("write_file");
+    fs::write_file(odd, bytes("x"), fs::write_mode::atomic, ec), expect_refused("write_file");
+    fs::rename(odd, in / "other", ec), expect_refused("rename from");
+    fs::rename(there, odd, ec), expect_refused("rename to");
+    (void)fs::remove(odd, ec), expect_refused("remove");
+    (void)fs::remove_all(odd, ec), expect_refused("remove_all");
+    (void)fs::mkdir(odd, fs::perms{0700}, ec), expect_refused("mkdir");
+    (void)fs::mkdirs(odd, ec), expect_refused("mkdirs");
+    EXPECT_EQ(fs::read_file(there), "content");
+}
+
 WEFT_TEST(fs_test, many_goroutines_at_once)
 {
     const weft::test::procs four(4);

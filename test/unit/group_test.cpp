@@ -45,6 +45,26 @@ WEFT_TEST(group_test, joins)
     }
 }
 
+WEFT_TEST(group_test, a_returned_error_is_a_failure)
+{
+    weft::group g;
+    g.go([] { return std::error_code(); });
+    g.go([&] { return weft::sleep_for(1h, g.context()); });
+    g.go([] { return std::make_error_code(std::errc::io_error); });
+    try {
+        g.wait();
+        FAIL() << "the error was dropped";
+    } catch (const std::system_error& e) {
+        EXPECT_EQ(e.code(), std::errc::io_error);
+    }
+    EXPECT_EQ(g.context().err(), context_errc::canceled);
+    weft::group fine;
+    fine.go([] { return std::error_code(); });
+    EXPECT_TRUE(fine.try_go([] { return 7; }));
+    EXPECT_NO_THROW(fine.wait());
+    EXPECT_FALSE(fine.context().err());
+}
+
 WEFT_TEST(group_test, wait_returns_when_what_it_ran_is_gone)
 {
     static weft::local<slow_to_go> held;

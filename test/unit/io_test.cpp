@@ -2,15 +2,19 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <numeric>
 #include <string>
 
 #include "fixture.hpp"
+#include "weft/net.hpp"
 
 namespace {
 
@@ -266,6 +270,65 @@ WEFT_TEST(io_test, events_count)
     EXPECT_EQ(ec, std::errc::timed_out);
 }
 
+/// What a signal handler sets.
+weft::io::event* set_by_signals = nullptr;
+std::atomic<std::uint64_t> signals{0};
+std::atomic<int> errors_of_signals{0};
+
+// The handler meets the write side busy, and threads of all kinds.
+WEFT_TEST(io_test, events_are_set_by_signal_handlers)
+{
+    weft::io::event e;
+    set_by_signals = &e;
+    signals = 0;
+    struct sigaction by_handler{};
+    struct sigaction before{};
+    by_handler.sa_handler = [](int)
+    {
+        errno = EDOM;
+        std::error_code ec;
+        set_by_signals->set(1, ec);
+        if (ec || errno != EDOM)
+            ++errors_of_signals;
+        ++signals;
+    };
+    by_handler.sa_flags = SA_ONSTACK | SA_RESTART;
+    ASSERT_EQ(::sigaction(SIGALRM, &by_handler, &before), 0);
+    std::uint64_t set = 0;
+    std::atomic<bool> enough{false};
+    auto setting = weft::async(
+        [&]
+        {
+            while (!enough) {
+                for (int i = 0; i < 100; ++i)
+                    e.set();
+                set += 100;
+                weft::yield();
+            }
+        });
+    const std::size_t wanted = weft::test::scaled(2'000);
+    const itimerval often{{0, 200}, {0, 200}};
+    const itimerval off{};
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &often, nullptr), 0);
+    std::uint64_t got = 0;
+    while (signals < wanted)
+        got += e.wait();
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &off, nullptr), 0);
+    enough = true;
+    setting.get();
+    // One signal may be on its way still.
+    EXPECT_TRUE(eventually(
+        [&]
+        {
+            e.set();
+            ++set;
+            got += e.wait();
+            return got == set + signals;
+        }));
+    ASSERT_EQ(::sigaction(SIGALRM, &before, nullptr), 0);
+    EXPECT_EQ(errors_of_signals, 0);
+}
+
 int child(int status, int signal)
 {
     const pid_t pid = ::fork();
@@ -345,6 +408,23 @@ WEFT_TEST(io_test, copy_from_socket_to_socket)
     copy_through(s[0], s[1], s[2], s[3]);
 }
 
+// splice(2) stops at the mark of urgent data, and says 0 as at the end.
+WEFT_TEST(io_test, copy_goes_on_behind_urgent_data)
+{
+    auto listener = weft::net::listen("127.0.0.1:0");
+    auto source = weft::net::dial(listener.local_address().to_string());
+    auto from = listener.accept();
+    auto p = weft::io::pipe();
+    auto received = weft::async([&] { return read_all(p.reader); });
+    source.write("two");
+    ASSERT_EQ(::send(source.native_handle(), "!", 1, MSG_OOB), 1);
+    source.write("three");
+    source.close();
+    EXPECT_EQ(weft::io::copy(from, p.writer), 8U);
+    p.writer.close();
+    EXPECT_EQ(received.get(), "twothree");
+}
+
 WEFT_TEST(io_test, copy_into_what_has_gone)
 {
     auto a = weft::io::pipe();
@@ -375,6 +455,27 @@ WEFT_TEST(io_test, files_are_sent)
     EXPECT_EQ(weft::io::send_file(to, file, 1'000, 1'000'000), content.size() - 1'000);
     to.close();
     EXPECT_EQ(received.get(), content.substr(1'000));
+    ::close(file);
+}
+
+// sendfile(2) takes none of these.
+WEFT_TEST(io_test, files_of_proc_are_sent)
+{
+    const int file = ::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ASSERT_GE(file, 0);
+    auto p = weft::io::pipe();
+    auto received = weft::async([&] { return read_all(p.reader); });
+    const std::uint64_t all = weft::io::send_file(p.writer, file, 0, 1'000'000);
+    const std::uint64_t part = weft::io::send_file(p.writer, file, 1, 4);
+    p.writer.close();
+    const std::string text = received.get();
+    EXPECT_EQ(text.size(), all + 4);
+    EXPECT_TRUE(text.starts_with("Name:"));
+    EXPECT_TRUE(text.ends_with("ame:"));
+    EXPECT_EQ(part, 4U);
+    std::error_code ec;
+    EXPECT_EQ(weft::io::send_file(p.writer, -1, 0, 1, ec), 0U);
+    EXPECT_TRUE(ec);
     ::close(file);
 }
 

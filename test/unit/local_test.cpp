@@ -1,4 +1,5 @@
 // weft::local: each goroutine's own values, and when they are destroyed.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -310,6 +311,59 @@ WEFT_TEST(local_test, what_destructors_make_is_destroyed_in_further_rounds)
         })
         .get();
     EXPECT_EQ(ends, 4);
+}
+
+weft::local<counted> used_at_the_end;
+/// Uses a local when it is destroyed, and parks then.
+struct uses_local_at_its_end {
+    bool here = true;
+    uses_local_at_its_end() = default;
+    uses_local_at_its_end(const uses_local_at_its_end&) = default;
+    uses_local_at_its_end(uses_local_at_its_end&& other) noexcept : here(std::exchange(other.here, false)) {}
+    uses_local_at_its_end& operator=(uses_local_at_its_end&&) = delete;
+    ~uses_local_at_its_end()
+    {
+        if (!here)
+            return;
+        (void)used_at_the_end.get();
+        weft::yield();
+    }
+};
+struct local_error : std::runtime_error, uses_local_at_its_end {
+    local_error() : std::runtime_error("thrown") {}
+};
+
+WEFT_TEST(local_test, what_the_end_of_a_dropped_result_makes_is_destroyed)
+{
+    for (int i = 0; i < 20; ++i) {
+        weft::chan<int> dropped;
+        auto value = weft::async(
+            [dropped]
+            {
+                (void)dropped.recv();
+                return uses_local_at_its_end();
+            });
+        auto failure = weft::async(
+            [dropped]
+            {
+                (void)dropped.recv();
+                throw local_error();
+            });
+        auto large = weft::async(
+            [dropped, u = uses_local_at_its_end(), big = std::array<char, 400>{}]
+            {
+                (void)dropped.recv();
+                (void)big;
+                return uses_local_at_its_end();
+            });
+        value = {};
+        failure = {};
+        large = {};
+        dropped.close();
+        EXPECT_TRUE(eventually([] { return weft::num_goroutines() == 1; }));
+        EXPECT_EQ(counted::alive, 0);
+    }
+    used_at_the_end.reset();
 }
 
 WEFT_TEST(local_test, a_variable_may_go_away_before_its_values)

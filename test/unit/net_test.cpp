@@ -7,7 +7,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "allocations.hpp"
 #include "fixture.hpp"
@@ -58,13 +63,19 @@ TEST_F(net_test, addresses_as_text)
          {"1.2.3.4:80", "[::1]:8080", "[fe80::1%lo]:1", "0.0.0.0:0", "unix:/run/x", "unix:@abstract"})
         EXPECT_EQ(address::parse(text).to_string(), text);
     EXPECT_EQ(address::parse(":80").to_string(), "[::]:80");
-    EXPECT_EQ(address::parse("[::ffff:1.2.3.4]:80").host(), "::ffff:1.2.3.4");
-    for (const char* text :
-         {"", ":", "1.2.3.4", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:65536", "1.2.3.4:-1", "::1:80", "[::1]80", "[::1:80",
-          "[]:80", "1.2.3:80", "name:80", "1.2.3.4:80 ", "unix:", "[fe80::1%nosuch]:1"}) {
+    EXPECT_EQ(address::parse("[::ffff:1.2.3.4]:80"), address::parse("1.2.3.4:80"));
+    for (const char* text : {"", ":", "1.2.3.4", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:65536", "1.2.3.4:-1", "::1:80",
+                             "[::1]80", "[::1:80", "[]:80", "1.2.3:80", "name:80", "1.2.3.4:80 ",
+                             "unix:", "[fe80::1%nosuch]:1", "01.2.3.4:80", "[::ffff:01.2.3.4]:80"}) {
         std::error_code ec;
         EXPECT_FALSE(address::parse(text, ec)) << text;
         EXPECT_EQ(ec, std::errc::invalid_argument) << text;
+    }
+    for (const std::string_view text : {std::string_view("1.2.3.4\0:80", 11), std::string_view("1.2.3.4\0.evil:80", 16),
+                                        std::string_view("[::1\0]:80", 9), std::string_view("unix:/x\0y", 9)}) {
+        std::error_code ec;
+        EXPECT_FALSE(address::parse(text, ec));
+        EXPECT_EQ(ec, std::errc::invalid_argument);
     }
     EXPECT_THROW((void)address::parse("x"), std::system_error);
     EXPECT_FALSE(address::of_path(std::string(108, 'x')));
@@ -97,6 +108,30 @@ WEFT_TEST(net_test, both_ends_know_both_addresses)
     e.client.close();
     EXPECT_FALSE(e.client.local_address());
     EXPECT_FALSE(e.client.remote_address());
+}
+
+WEFT_TEST(net_test, an_ipv4_peer_of_a_socket_for_both_is_an_ipv4_address)
+{
+    auto listener = weft::net::listen(":0");
+    const address at = address::parse("127.0.0.1:" + std::to_string(listener.local_address().port()));
+    auto client = weft::net::dial(at.to_string());
+    auto server = listener.accept();
+    EXPECT_EQ(server.remote_address(), client.local_address());
+    EXPECT_EQ(server.local_address(), at);
+    // Datagrams too, and an answer goes there.
+    auto both = weft::net::listen_udp(":0");
+    auto sender = weft::net::dial_udp("127.0.0.1:" + std::to_string(both.local_address().port()));
+    std::string into(10, '\0');
+    address from;
+    sender.send(std::as_bytes(std::span("ask", 3)));
+    EXPECT_EQ(both.receive(bytes(into), &from), 3U);
+    EXPECT_EQ(from, sender.local_address());
+    both.send_to(std::as_bytes(std::span("answer", 6)), from);
+    EXPECT_EQ(sender.receive(bytes(into)), 6U);
+    sender.send(std::as_bytes(std::span("ask", 3)));
+    weft::net::received one{bytes(into)};
+    EXPECT_EQ(both.receive_many({&one, 1}), 1U);
+    EXPECT_EQ(one.from, sender.local_address());
 }
 
 WEFT_TEST(net_test, bytes_go_both_ways)
@@ -243,6 +278,18 @@ WEFT_TEST(net_test, nobody_listens)
     }
 }
 
+// A dial to a free port of those that the kernel chooses from: it must not choose that one.
+WEFT_TEST(net_test, a_connection_to_itself_is_refused)
+{
+    // The kernel tries the odd ones of the range first, or the even ones, one after the other.
+    constexpr int rounds = weft::test::under_sanitizer ? 200 : 40'000;
+    std::error_code ec;
+    for (int i = 0; i < rounds; ++i) {
+        (void)weft::net::dial("127.0.0.1:40007", ec);
+        ASSERT_EQ(ec, std::errc::connection_refused) << "attempt " << i;
+    }
+}
+
 WEFT_TEST(net_test, addresses_that_make_no_sense)
 {
     std::error_code ec;
@@ -381,6 +428,91 @@ WEFT_TEST(net_test, unix_sockets)
     EXPECT_EQ(ec, std::errc::no_such_file_or_directory);
 }
 
+WEFT_TEST(net_test, a_unix_listener_removes_its_own_file_only)
+{
+    const std::string path = some_path();
+    const auto is_there = [&] { return ::access(path.c_str(), F_OK) == 0; };
+    for (const bool general : {false, true}) {
+        const auto listen = [&](const weft::net::listen_options& options) -> weft::io::handle
+        {
+            if (general)
+                return weft::net::listen("unix:" + path, options);
+            return weft::net::listen_unix(path, options);
+        };
+        auto first = listen({});
+        ASSERT_EQ(::unlink(path.c_str()), 0);
+        auto second = listen({});
+        first.close();
+        EXPECT_TRUE(is_there()) << "it is the second one's";
+        second.close();
+        EXPECT_FALSE(is_there());
+        auto third = listen({});
+        ASSERT_EQ(::unlink(path.c_str()), 0);
+        std::ofstream(path) << "a file";
+        third.close();
+        EXPECT_TRUE(is_there()) << "it is another program's";
+        ASSERT_EQ(::unlink(path.c_str()), 0);
+        auto fourth = listen({.remove_path = false});
+        fourth.close();
+        EXPECT_TRUE(is_there());
+        ASSERT_EQ(::unlink(path.c_str()), 0);
+    }
+}
+
+WEFT_TEST(net_test, a_unix_listener_finds_its_file_from_another_folder)
+{
+    const std::filesystem::path before = std::filesystem::current_path();
+    const std::filesystem::path here = some_path() + ".d";
+    const std::filesystem::path there = some_path() + ".e";
+    for (const auto& folder : {here, there})
+        std::filesystem::create_directory(folder);
+    std::filesystem::current_path(here);
+    auto mine = weft::net::listen_unix("s");
+    std::filesystem::current_path(there);
+    auto other = weft::net::listen_unix("s");
+    mine.close();
+    EXPECT_FALSE(std::filesystem::exists(here / "s"));
+    EXPECT_TRUE(std::filesystem::exists(there / "s"));
+    other.close();
+    EXPECT_FALSE(std::filesystem::exists(there / "s"));
+    std::filesystem::current_path(before);
+    for (const auto& folder : {here, there})
+        std::filesystem::remove_all(folder);
+}
+
+// A read from a Unix socket ends where a descriptor comes along, and there may be more behind it.
+WEFT_TEST(net_test, a_short_read_of_a_unix_socket_is_not_the_end_of_what_is_there)
+{
+    const std::string where = "unix:" + some_path();
+    auto l = weft::net::listen(where);
+    auto c = weft::net::dial(where);
+    auto s = l.accept();
+    const auto send_with_descriptor = [&](std::string text)
+    {
+        iovec part{text.data(), text.size()};
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        msghdr message{};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* const head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        const int passed = STDERR_FILENO;
+        std::memcpy(CMSG_DATA(head), &passed, sizeof passed);
+        EXPECT_EQ(::sendmsg(c.native_handle(), &message, 0), static_cast<ssize_t>(text.size()));
+    };
+    auto first = weft::async([&] { return read_n(s, 1); });  // waits: the kernel tells of it from now on
+    weft::yield();
+    c.write("x");
+    EXPECT_EQ(first.get(), "x");
+    send_with_descriptor("abc");
+    c.write("def");
+    EXPECT_EQ(read_n(s, 6), "abcdef");
+}
+
 WEFT_TEST(net_test, unix_sockets_by_the_general_address)
 {
     const std::string where = "unix:" + some_path();
@@ -480,6 +612,35 @@ WEFT_TEST(net_test, a_refused_datagram)
     EXPECT_EQ(ec, std::errc::connection_refused);
 }
 
+// Some datagrams, and then an error: the datagrams are returned, and the error comes next.
+WEFT_TEST(net_test, an_error_behind_datagrams_is_not_lost)
+{
+    auto server = weft::net::listen_udp("127.0.0.1:0");
+    auto client = weft::net::dial_udp(server.local_address().to_string());
+    const address to_client = client.local_address();
+    constexpr std::size_t n = 32;  // one batch of the system call
+    const std::byte b{1};
+    for (std::size_t i = 0; i < n; ++i)
+        server.send_to({&b, 1}, to_client);
+    server.close();
+    client.send({&b, 1});  // refused
+    std::array<std::byte, n + 1> into{};
+    std::array<weft::net::received, n + 1> in{};
+    for (std::size_t i = 0; i < in.size(); ++i)
+        in[i].buffer = {&into[i], 1};
+    std::size_t got = 0;
+    std::vector<std::error_code> errors;
+    while (errors.empty()) {
+        std::error_code ec;
+        got += client.receive_many(std::span(in).subspan(0, in.size()), ec);
+        if (ec)
+            errors.push_back(ec);
+        client.set_read_deadline(1s);
+    }
+    EXPECT_EQ(got, n);
+    EXPECT_EQ(errors.front(), std::errc::connection_refused);
+}
+
 WEFT_TEST(net_test, closing_ends_receive)
 {
     auto u = weft::net::listen_udp("127.0.0.1:0");
@@ -500,8 +661,19 @@ WEFT_TEST(net_test, names)
     EXPECT_EQ(weft::net::lookup("127.0.0.1").front().host(), "127.0.0.1");
     EXPECT_EQ(weft::net::lookup("::1").front().host(), "::1");
     EXPECT_EQ(weft::net::lookup("localhost").front().host(), "127.0.0.1");
-    EXPECT_EQ(weft::net::lookup("a.localhost.").front().host(), "127.0.0.1");
+    for (const char* here : {"a.localhost.", "LocalHost", "LOCALHOST.", "x.LocalHosT", "a.b.localhost"})
+        EXPECT_EQ(weft::net::lookup(here).front().host(), "127.0.0.1") << here;
     std::error_code ec;
+    // What resolvers take for an address, each in its own way, or cut off.
+    for (const std::string_view odd :
+         {std::string_view("0127.0.0.1"), std::string_view("127.1"), std::string_view("2130706433"),
+          std::string_view("0x7f.0.0.0x1"), std::string_view("1.2.3.4."), std::string_view("127.0.0.1\0.evil", 14),
+          std::string_view("localhost\0", 10), std::string_view("::ffff:0127.0.0.1"), std::string_view(".")}) {
+        EXPECT_TRUE(weft::net::lookup(odd, {}, ec).empty()) << odd;
+        EXPECT_EQ(ec, weft::net::lookup_errc::failed) << odd;
+        (void)weft::net::dial(std::string(odd) + ":80", ec);
+        EXPECT_TRUE(ec) << odd;
+    }
     EXPECT_TRUE(weft::net::lookup("", {}, ec).empty());
     EXPECT_EQ(ec, weft::net::lookup_errc::failed);
     auto ctx = weft::with_cancel(weft::background());

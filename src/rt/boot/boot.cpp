@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -222,8 +223,23 @@ void in_forked_child() noexcept
         self->section.mark_forked();
 }
 
+/// A sanitizer that does not hear of switches takes goroutines for one thread's confused frames.
+void say_if_sanitizers_differ() noexcept
+{
+    const char* const name = sys::sanitizer_of_program_alone();
+    if (name == nullptr)
+        return;
+    const bool races = std::strcmp(name, "thread") == 0;
+    base::report(
+        "weft: this program is built with -fsanitize=%s and weft is not: %s. Build weft with -D WEFT_SANITIZE=%s\n",
+        name,
+        races ? "expect reports of data races that are none" : "errors on goroutines' stacks and leaks are missed",
+        name);
+}
+
 void start(const options& opt)
 {
+    say_if_sanitizers_differ();
     check_options(opt);
     const int procs = opt.procs > 0 ? opt.procs : default_procs();
     set_default_stack(opt.stack_size != 0 ? opt.stack_size : default_stack_of_process());
