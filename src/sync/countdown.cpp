@@ -11,6 +11,7 @@
 
 #include "rt/rt.hpp"
 #include "sync/limit.hpp"
+#include "sys/memory.hpp"
 
 namespace weft::detail {
 
@@ -109,14 +110,15 @@ bool countdown::wait_slow(wait_bound bound, countdown_owner owner)
 
 void countdown::abandon() const noexcept
 {
-    if (runtime_stopped())
+    if (runtime_stopped() || sys::is_static(this))  // statics go while goroutines run still: the process exits
         return;
     std::array<char, 160> text;
     const auto left = static_cast<unsigned long>(countdown_queue::count_of(state_.load(base::memory_order_relaxed)));
-    (void)std::snprintf(text.data(), text.size(),
-                        "a weft::wait_group was destroyed while its counter was %lu: call wait() before its scope ends, "
-                        "or let it live longer than what it counts",
-                        left);
+    (void)std::snprintf(
+        text.data(), text.size(),
+        "a weft::wait_group was destroyed while its counter was %lu: call wait() before its scope ends, "
+        "or let it live longer than what it counts",
+        left);
     rt::panic(text.data());
 }
 
