@@ -152,6 +152,11 @@ class Packages(unittest.TestCase):
                 self.assertIn(f"{packages} ", output)
                 self.assertEqual("libssl-dev" in output, name.startswith("http"))
 
+    def test_the_help_of_the_benchmarks_installs_python_alone(self):
+        for arguments in ("--help", "--net -h"):
+            self.assertEqual(script(f"need() {{ echo \"$@\"; exit 0; }}; cmd_bench {arguments}"), (0, "python3\n"))
+        self.assertIn("libbenchmark-dev", script('need() { echo "$@"; exit 0; }; cmd_bench --quick')[1])
+
     def test_what_is_built_for_an_installation(self):
         status, output = script(
             "want() { echo wants \"$@\"; }; need_for_preset() { :; }; cmake() { echo cmake \"$@\"; };"

@@ -85,7 +85,11 @@ cmd_run() {
     local packages
     read -ra packages <<<"$(packages_of_example "$name")"
     need "${packages_build[@]}" "${packages[@]}"
-    say "build the example $name"
+    if [[ -e build/release/libweft.a ]]; then
+        say "build the example $name"
+    else
+        say "build the example $name, and for the first time the library: some minutes"
+    fi
     build release "example_$name"
     local program=$PWD/build/release/examples/$name
     cd "$caller_dir"
@@ -100,12 +104,23 @@ cmd_docs() {
     say "build/docs/html/index.html"
 }
 
+# need_for_bench PACKAGE... -- ARGUMENT...: the help of a tool needs python3 only.
+need_for_bench() {
+    local packages=()
+    while [[ $1 != -- ]]; do
+        packages+=("$1")
+        shift
+    done
+    [[ " $* " != *" -h "* && " $* " != *" --help "* ]] || packages=(python3)
+    need "${packages[@]}"
+}
+
 cmd_bench() {
     if [[ ${1:-} == --net ]]; then
         shift
-        need "${packages_bench_net[@]}"
+        need_for_bench "${packages_bench_net[@]}" -- "$@"
         exec python3 -B tools/net_bench.py "$@"
     fi
-    need "${packages_bench[@]}"
+    need_for_bench "${packages_bench[@]}" -- "$@"
     exec python3 -B tools/bench.py "$@"
 }
