@@ -21,7 +21,7 @@ target_compile_features(weft_debug PRIVATE cxx_std_20)
 target_include_directories(weft_debug PRIVATE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src")
 target_link_libraries(weft_debug PRIVATE PkgConfig::LIBDW Threads::Threads)
 # Nothing in the program refers to it: without this a linker that leaves out what is not needed leaves it out.
-target_link_options(weft_debug INTERFACE "LINKER:--undefined=weft_debug_symbolise")
+target_link_options(weft_debug INTERFACE LINKER:--undefined=weft_debug_symbolise LINKER:--no-as-needed)
 target_link_options(weft_debug PRIVATE LINKER:-z,defs)
 weft_warnings(weft_debug)
 weft_stack_probes(weft_debug)

@@ -60,8 +60,9 @@ else()
 endif()
 
 if(CARES_FOUND)
-    # It puts itself in place by being linked, and nothing refers to it by name: without this a linker would leave it out.
-    weft_add_edge(dns PkgConfig::CARES LINKER:--undefined=weft_dns_installed)
+    # It puts itself in place by being linked, and nothing refers to it by name: without this a linker would leave it out,
+    # the file of the archive or, where --as-needed is the linker's default, the shared library.
+    weft_add_edge(dns PkgConfig::CARES LINKER:--undefined=weft_dns_installed LINKER:--no-as-needed)
 else()
     message(STATUS "weft: weft::dns is left out: no c-ares 1.16 or later, or no pkg-config to find it (Debian: "
                    "libc-ares-dev, pkgconf)")

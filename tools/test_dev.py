@@ -43,11 +43,17 @@ class Arguments(unittest.TestCase):
             ["stress", "--operations", "1000"],
             ["fmt", "--nonsense"],
             ["lint", "--nonsense"],
+            ["docs", "--nonsense"],
+            ["build", "nonsense"],
         ):
             with self.subTest(arguments=arguments):
-                status, output = run("./dev", *arguments)
+                if arguments[0] == "nonsense":
+                    status, output = run("./dev", *arguments)
+                else:  # before it installs anything
+                    status, output = script("need() { echo installs; }; want() { need; }; cmd_" + " ".join(arguments))
                 self.assertEqual(status, 1, output)
                 self.assertIn("./dev: ", output)
+                self.assertNotIn("installs", output)
 
     def test_jobs(self):
         status, output = run("env", "WEFT_JOBS=none", "./dev", "--help")
@@ -116,11 +122,55 @@ class Packages(unittest.TestCase):
 
     def test_root_installs_what_is_missing(self):
         status, output = script(
-            self.MISSING + "id() { echo 0; }; env() { echo \"$*\" >&3; }; exec 3>&1; cd \"$(mktemp -d)\";"
-            "need g++ cmake ninja-build cmake; rm -r \"$PWD\""
+            self.MISSING + "id() { echo 0; }; env() { echo \"$*\" >&3; echo 'Get:1 cmake'; echo 'noise'; }; exec 3>&1;"
+            "cd \"$(mktemp -d)\"; need g++ cmake ninja-build cmake; cat build/setup.log >log; echo logged $(cat log); rm -r \"$PWD\""
         )
         self.assertEqual(status, 0, output)
         self.assertIn("apt-get install -y --no-install-recommends cmake ninja-build\n", output)
+        self.assertIn("\nGet:1 cmake\nlogged Get:1 cmake noise\n", output)
+
+    def test_what_apt_said_is_shown_when_it_fails(self):
+        status, output = script(
+            self.MISSING + "id() { echo 0; }; apt-get() { false; }; env() { echo broken; false; };"
+            "cd \"$(mktemp -d)\"; trap 'rm -r \"$PWD\"' EXIT; need cmake"
+        )
+        self.assertEqual(status, 1)
+        self.assertIn("\nbroken\n", output)
+        self.assertIn("the installation failed", output)
+
+    def test_what_an_installed_weft_can_do_without_is_not_insisted_on(self):
+        missing = "have_package() { [[ $1 != libssl-dev ]]; }; id() { echo 1000; }; sudo() { false; }; "
+        status, output = script(missing + "want g++ libssl-dev; echo goes on")
+        self.assertEqual(status, 0, output)
+        self.assertIn("apt-get install -y --no-install-recommends libssl-dev\ngoes on\n", output)
+
+    def test_an_example_needs_what_it_uses(self):
+        for name, packages in (("hello", ""), ("echo", ""), ("million", "libfmt-dev"), ("http_client", "libssl-dev libboost1.81-dev")):
+            with self.subTest(name=name):
+                output = script(f"need() {{ echo \" $* \"; exit 0; }}; cmd_run {name}")[1]
+                self.assertIn(" g++ cmake ninja-build ", output)
+                self.assertIn(f"{packages} ", output)
+                self.assertEqual("libssl-dev" in output, name.startswith("http"))
+
+    def test_the_help_of_the_benchmarks_installs_python_alone(self):
+        for arguments in ("--help", "--net -h"):
+            self.assertEqual(script(f"need() {{ echo \"$@\"; exit 0; }}; cmd_bench {arguments}"), (0, "python3\n"))
+        self.assertIn("libbenchmark-dev", script('need() { echo "$@"; exit 0; }; cmd_bench --quick')[1])
+
+    def test_what_is_built_for_an_installation(self):
+        status, output = script(
+            "want() { echo wants \"$@\"; }; need_for_preset() { :; }; cmake() { echo cmake \"$@\"; };"
+            "configure() { :; }; cd \"$(mktemp -d)\"; trap 'rm -r \"$PWD\"' EXIT; mkdir build;"
+            'echo \'{"name": "release", "configurePreset": "release"}\' >CMakePresets.json;'
+            "printf '%s\\n' '-- noise' '-- weft: weft::tls is left out: no reason' >build/release.configure.log;"
+            "cmd_build; cmd_build release all"
+        )
+        self.assertEqual(status, 0, output)
+        installed, everything = output.split("build release: all")
+        self.assertIn("wants libssl-dev libc-ares-dev libdw-dev pkgconf\n", installed)
+        self.assertIn("--target weft_libraries\nweft::tls is left out: no reason\n", installed)
+        self.assertNotIn("wants", everything)
+        self.assertIn("--target all\n", everything)
 
     def test_others_are_told_what_to_run(self):
         status, output = script(self.MISSING + "id() { echo 1000; }; sudo() { false; }; need g++ cmake ninja-build")

@@ -9,10 +9,10 @@ import snippets
 SOURCE = """int main()
 {
     // [outer]
-    first();
+    ++first;
     // [inner]
     if (x)
-        second();
+        ++second;
     // [/inner]
     // [/outer]
 }
@@ -23,7 +23,7 @@ class Regions(unittest.TestCase):
     def test_indent_and_nesting(self):
         code, errors = snippets.regions(SOURCE, "f")
         self.assertEqual(errors, [])
-        self.assertEqual(code, {"outer": "first();\nif (x)\n    second();\n", "inner": "if (x)\n    second();\n"})
+        self.assertEqual(code, {"outer": "++first;\nif (x)\n    ++second;\n", "inner": "if (x)\n    ++second;\n"})
 
     def test_what_is_wrong(self):
         for text, said in (("// [a]\nx\n", "f: [a] has no [/a]"), ("// [/a]\n", "f:1: [/a] was not opened"),
@@ -49,8 +49,8 @@ class Pages(unittest.TestCase):
         self.assertEqual(snippets.run(root, update=True), [])
         self.assertEqual(snippets.run(root, update=False), [])
         self.assertEqual((root / "docs/guide/p.md").read_text(encoding="utf-8"),
-                         "# P\n\n```cpp f/outer\nfirst();\nif (x)\n    second();\n```\nand\n```sh\nls\n```\n\n"
-                         "```cpp f/inner\nif (x)\n    second();\n```\n")
+                         "# P\n\n```cpp f/outer\n++first;\nif (x)\n    ++second;\n```\nand\n```sh\nls\n```\n\n"
+                         "```cpp f/inner\nif (x)\n    ++second;\n```\n")
 
     def test_whole_programs(self):
         root = self.tree("```cpp f/outer\n```\n```cpp f/inner\n```\n")
@@ -66,6 +66,30 @@ class Pages(unittest.TestCase):
         self.assertIn(":4: ```cpp without FILE/NAME", errors[0])
         self.assertIn("there is no g/none", errors[1])
         self.assertIn("no page shows f/inner", errors[2])
+
+
+    def test_what_is_called_is_declared_on_the_page_or_in_the_library(self):
+        source = """// [first]
+void known(int times, std::function<void()> work)
+{
+    if (times > 0)
+        work();  // not a call: comment()
+    go("nor this()");
+    helper();
+    x.member(), other::function();
+}
+// [/first]
+// [second]
+return unknown(known(1));
+// [/second]
+"""
+        root = self.tree("```cpp f/first\n```\n```cpp f/second\n```\n", source)
+        header = root / "include/weft/go.hpp"
+        header.parent.mkdir(parents=True)
+        header.write_text("void go(const char*);  // helper\n", encoding="utf-8")
+        self.assertEqual(snippets.run(root, update=True),
+                         ["docs/guide/p.md:1: nothing on the page declares helper()",
+                          "docs/guide/p.md:11: nothing on the page declares unknown()"])
 
 
 class ThisTree(unittest.TestCase):

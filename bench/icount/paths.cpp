@@ -68,6 +68,8 @@ void park_ready(std::uint64_t n)
         pong.add();
     }
     other.wait();
+    ping.done();
+    pong.done();
 }
 
 /// One operation: go() of a goroutine that does next to nothing, and its run, in batches of 100.

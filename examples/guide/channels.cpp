@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -132,6 +133,25 @@ void many_senders()
     std::printf("%d\n", sum);
 }
 
+// [at_most]
+void at_most_four(int times, const std::function<void()>& work)
+{
+    weft::wait_group all;
+    struct nothing {};
+    const weft::chan<nothing> places(4);
+    for (int i = 0; i < times; ++i) {
+        places.send({});  // waits while four are at work
+        all.go(
+            [places, &work]
+            {
+                work();
+                static_cast<void>(places.recv());
+            });
+    }
+    all.wait();
+}
+// [/at_most]
+
 void at_most()
 {
     int running = 0;
@@ -147,21 +167,7 @@ void at_most()
         const std::lock_guard hold(guard);
         --running;
     };
-    weft::wait_group all;
-    // [at_most]
-    struct nothing {};
-    const weft::chan<nothing> places(4);
-    for (int i = 0; i < 20; ++i) {
-        places.send({});  // waits while four are at work
-        all.go(
-            [places, &work]
-            {
-                work();
-                static_cast<void>(places.recv());
-            });
-    }
-    // [/at_most]
-    all.wait();
+    at_most_four(20, work);
     std::printf("%s\n", most <= 4 ? "never more than four" : "TOO MANY");
 }
 

@@ -86,6 +86,17 @@ void from_a_thread()
     // [/thread]
 }
 
+}  // namespace
+
+// [main]
+int everything();  // what the program does
+
+int main()
+{
+    return weft::run([] { return everything(); });  // the exit status of the process
+}
+// [/main]
+
 int everything()
 {
     start();
@@ -95,15 +106,6 @@ int everything()
     from_a_thread();
     return squares(4) == std::vector{0, 1, 4, 9} ? 0 : 1;
 }
-
-}  // namespace
-
-// [main]
-int main()
-{
-    return weft::run([] { return everything(); });  // the exit status of the process
-}
-// [/main]
 
 // Unordered output:
 // goroutine 1: shared by both

@@ -41,6 +41,7 @@ void serve(weft::net::tcp_listener& listener)
 }
 // [/serve]
 
+// [client]
 std::string read_all(weft::io::stream& from)
 {
     std::string all;
@@ -50,7 +51,6 @@ std::string read_all(weft::io::stream& from)
     return all;
 }
 
-// [client]
 std::string ask(std::string_view server, std::string_view question)
 {
     const auto ctx = weft::with_timeout(weft::background(), 5s);

@@ -14,6 +14,7 @@ namespace testing = weft::testing;
 
 namespace {
 
+// [expect]
 void expect(bool holds, const char* what)
 {
     if (!holds) {
@@ -21,6 +22,7 @@ void expect(bool holds, const char* what)
         std::exit(1);
     }
 }
+// [/expect]
 
 // [bubble]
 void the_fast_one_answers()

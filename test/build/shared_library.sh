@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # shared_library.sh <libweft.so>: the library exports namespace weft (with its type information) and weft_* only, and
-# needs nothing but the C and C++ run-time libraries.
+# needs nothing but the C and C++ run-time libraries; its tables are not in the file.
 set -euo pipefail
 library=$1
 failed=0
@@ -22,6 +22,12 @@ extra=$(grep -vE '^(libc|libm|libstdc\+\+|libgcc_s|ld-linux-x86-64|ld-linux-aarc
 if [[ -n $extra ]]; then
     echo "needed, though neither the C nor the C++ library:"
     echo "$extra"
+    failed=1
+fi
+
+data=$(size -A "$library" | awk '$1 == ".data" { print $2 }')
+if ((data > 65536)); then
+    echo "$data bytes of .data: a large object with a value other than zero is carried into the file"
     failed=1
 fi
 

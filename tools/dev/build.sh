@@ -30,10 +30,28 @@ build() {
     cmake --build --preset "$preset" -j "$jobs" "${target[@]}"
 }
 
+# Without targets: the libraries, which is all that `cmake --install` wants.
 cmd_build() {
-    (($# <= 1)) || die "build: one preset at a time"
-    say "build ${1:-release}"
-    build "${1:-release}"
+    local preset=${1:-release}
+    shift || true
+    (($#)) || set -- weft_libraries
+    grep -q "\"name\": \"$preset\", \"configurePreset\"" CMakePresets.json ||
+        die "build: no preset $preset (\`cmake --list-presets\` names all)"
+    [[ $* != weft_libraries ]] || want "${packages_optional[@]}"
+    say "build $preset: $*"
+    build "$preset" "$@"
+    left_out "$preset"
+}
+
+# left_out PRESET: prints which parts the build leaves out, and why.
+left_out() { sed -n 's/^-- weft: \(weft::.* is left out: .*\)/\1/p' "build/$1.configure.log"; }
+
+# packages_of_example NAME
+packages_of_example() {
+    case $1 in
+        million) echo "${packages_million[*]}" ;;
+        http_*) echo libssl-dev libboost1.81-dev ;;
+    esac
 }
 
 examples() {
@@ -64,8 +82,14 @@ cmd_run() {
         shift
     fi
     examples | grep -qxF -e "$name" || die "no example $name; there are: $(examples | tr '\n' ' ')"
-    need "${packages_examples[@]}"
-    say "build the example $name"
+    local packages
+    read -ra packages <<<"$(packages_of_example "$name")"
+    need "${packages_build[@]}" "${packages[@]}"
+    if [[ -e build/release/libweft.a ]]; then
+        say "build the example $name"
+    else
+        say "build the example $name, and for the first time the library: some minutes"
+    fi
     build release "example_$name"
     local program=$PWD/build/release/examples/$name
     cd "$caller_dir"
@@ -73,18 +97,30 @@ cmd_run() {
 }
 
 cmd_docs() {
+    (($# == 0)) || die "docs: unknown argument: $1"
     need "${packages_docs[@]}"
     mkdir -p build/docs
     doxygen docs/Doxyfile
     say "build/docs/html/index.html"
 }
 
+# need_for_bench PACKAGE... -- ARGUMENT...: the help of a tool needs python3 only.
+need_for_bench() {
+    local packages=()
+    while [[ $1 != -- ]]; do
+        packages+=("$1")
+        shift
+    done
+    [[ " $* " != *" -h "* && " $* " != *" --help "* ]] || packages=(python3)
+    need "${packages[@]}"
+}
+
 cmd_bench() {
     if [[ ${1:-} == --net ]]; then
         shift
-        need "${packages_bench_net[@]}"
+        need_for_bench "${packages_bench_net[@]}" -- "$@"
         exec python3 -B tools/net_bench.py "$@"
     fi
-    need "${packages_bench[@]}"
+    need_for_bench "${packages_bench[@]}" -- "$@"
     exec python3 -B tools/bench.py "$@"
 }

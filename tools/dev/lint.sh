@@ -13,12 +13,16 @@ format_check() {
 }
 
 cmd_fmt() {
-    need "${packages_format[@]}"
-    case ${1:-} in
-        '') formatted_files | xargs clang-format-19 -i ;;
-        --check) format_check && say "all files are formatted" ;;
-        *) die "fmt: unknown argument: $1" ;;
+    case $* in
+        '' | --check) ;;
+        *) die "fmt: unknown argument: $*" ;;
     esac
+    need "${packages_format[@]}"
+    if (($#)); then
+        format_check && say "all files are formatted"
+    else
+        formatted_files | xargs clang-format-19 -i
+    fi
 }
 
 layers_check() { python3 -B tools/layers.py; }

@@ -1,9 +1,11 @@
 # Debian packages: which are missing, and how they get here.
 
 packages_build=(g++ cmake ninja-build)
-packages_net=(libc-ares-dev pkgconf)
-packages_edges=(libssl-dev libboost1.81-dev "${packages_net[@]}")
-packages_examples=("${packages_build[@]}" "${packages_edges[@]}" libdw-dev libcli11-dev nlohmann-json3-dev libfmt-dev)
+# Of what `cmake --install` installs, this is needed for parts only: weft::tls, weft::dns, weft::debug.
+packages_optional=(libssl-dev libc-ares-dev libdw-dev pkgconf)
+packages_edges=("${packages_optional[@]}" libboost1.81-dev)
+packages_million=(libcli11-dev nlohmann-json3-dev libfmt-dev)
+packages_examples=("${packages_build[@]}" "${packages_edges[@]}" "${packages_million[@]}")
 packages_clients=(curl openssl netcat-openbsd wrk apache2-utils)
 packages_test=("${packages_examples[@]}" "${packages_clients[@]}" libgtest-dev python3 valgrind)
 packages_format=(clang-format-19)
@@ -44,40 +46,73 @@ have_package() {
     esac >/dev/null
 }
 
-# need PACKAGE...: installs those that are missing; ends the process when it can't.
-need() {
-    local package missing=() as_root=()
+# missing_packages PACKAGE...: sets `missing`.
+missing_packages() {
+    local package
+    missing=()
     for package in "$@"; do
         if ! have_package "$package" && [[ " ${missing[*]} " != *" $package "* ]]; then
             missing+=("$package")
         fi
     done
-    ((${#missing[@]})) || return 0
+}
 
-    local install=(apt-get install -y --no-install-recommends "${missing[@]}")
-    command -v apt-get >/dev/null || die "missing, and no apt-get here to install it: ${missing[*]} (Debian's names)"
-    if [[ $(id -u) != 0 ]]; then
-        if command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
-            as_root=(sudo)
-        else
-            die "missing: ${missing[*]}; as root, run: apt-get update && ${install[*]}"
-        fi
+# Sets `as_root`: what runs a command as root. Sets `no_root`: why packages can't be installed, or empty.
+find_root() {
+    as_root=() no_root=''
+    if ! command -v apt-get >/dev/null; then
+        no_root="missing, and no apt-get here to install it: ${missing[*]} (Debian's names)"
+    elif [[ $(id -u) == 0 ]]; then
+        return 0
+    elif command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
+        as_root=(sudo)
+    else
+        no_root="missing: ${missing[*]}; as root, run: apt-get update && ${install[*]}"
     fi
+}
+
+# want PACKAGE...: as need, but goes on without them where it may not install them.
+want() {
+    local missing install as_root no_root
+    missing_packages "$@"
+    ((${#missing[@]})) || return 0
+    install=(apt-get install -y --no-install-recommends "${missing[@]}")
+    find_root
+    if [[ $no_root ]]; then
+        say "$no_root"
+    else
+        need "${missing[@]}"
+    fi
+}
+
+# apt's output to its log; of its many lines those to the terminal that show how far it is.
+apt_progress() { tee -a "$1" | grep --line-buffered -E '^(Get:[0-9]|Need to get|Setting up)' || true; }
+
+# need PACKAGE...: installs those that are missing; ends the process when it can't.
+need() {
+    local missing install as_root no_root
+    missing_packages "$@"
+    ((${#missing[@]})) || return 0
+    install=(apt-get install -y --no-install-recommends "${missing[@]}")
+    find_root
+    [[ -z $no_root ]] || die "$no_root"
 
     say "installing ${missing[*]}"
     mkdir -p build
     local log=build/setup.log
+    : >"$log"
     # The first try spares the download of package lists where they are fresh enough.
     if ! {
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" ||
             { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}"; }
-    } >"$log" 2>&1 </dev/null; then
+    } 2>&1 </dev/null | apt_progress "$log"; then
         tail -n 30 "$log" >&2
         die "the installation failed (all of its output: $log)"
     fi
 }
 
 cmd_setup() {
+    (($# <= 1)) || die "setup: one argument at most"
     case ${1:-} in
         '') need "${packages_test[@]}" ;;
         --all) need "${packages_all[@]}" ;;

@@ -74,7 +74,7 @@ private:
     // Apart from the members with values, which would carry it into the program's file: 1.7 MB of zeros.
     static inline constinit std::array<stack_slab, 16'384> items_{};  // the constants of [0, count_) never change again
     arena tables_{std::size_t{64} << 10, std::size_t{4} << 20, sys::pages::small,
-                   "weft stack tables"};  // guarded by lock_
+                  "weft stack tables"};  // guarded by lock_
 };
 constinit slab_list slabs_of_all;
 
