@@ -195,6 +195,18 @@ constinit const upward_hooks hooks = []
     return only;
 }();
 
+bubble_member* no_explore_points::begin() noexcept
+{
+    return nullptr;
+}
+
+void no_explore_points::end() noexcept {}
+
+const bubble* callers_bubble() noexcept
+{
+    return nullptr;
+}
+
 bool worth_spinning() noexcept
 {
     return model::runtime::get().spinning_pays;
