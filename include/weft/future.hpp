@@ -66,15 +66,17 @@ struct result_of : result_base<R> {
                                       alignof(F) <= alignof(std::max_align_t) &&
                                       alignof(typename result_base<R>::value_type) <= alignof(std::max_align_t);
 
-    static void dispose(result_base<R>* base) noexcept
+    static void dispose(result_base<R>* base) noexcept { task_drop(destroy(static_cast<result_of*>(base))); }
+
+    /// Returns the goroutine's storage, which is left.
+    static void* destroy(result_of* self) noexcept
     {
-        auto* self = static_cast<result_of*>(base);
-        void* storage = self->storage;
+        void* const storage = self->storage;
         if constexpr (is_inline)
             self->~result_of();
         else
             delete self;
-        task_drop(storage);
+        return storage;
     }
 
     static void run(void* storage)
@@ -86,8 +88,11 @@ struct result_of : result_base<R> {
             {
                 self->f.reset();
                 end_of_task(self->storage);
-                if (!self->met.complete())
-                    dispose(self);
+                if (self->met.complete())
+                    return;
+                void* const left = destroy(self);
+                end_of_task(left);  // again: the result's destructor may have used locals
+                task_drop(left);
             }
         } const g{is_inline ? static_cast<result_of*>(storage) : *static_cast<result_of**>(storage)};
         if constexpr (Capture) {

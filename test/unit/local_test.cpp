@@ -1,4 +1,5 @@
 // weft::local: each goroutine's own values, and when they are destroyed.
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -144,6 +145,50 @@ WEFT_TEST(local_test, values_end_before_a_result_is_there)
     for (std::size_t i = 0; i < scaled_live(500); ++i)
         (void)weft::async([] { (void)held.get(); });
     EXPECT_TRUE(eventually([] { return counted::alive == 0; }));
+}
+
+/// A result that uses a local, and parks, when it ends.
+struct uses_a_local {
+    weft::local<counted>* held = nullptr;
+    explicit uses_a_local(weft::local<counted>& of) : held(&of) {}
+    uses_a_local(uses_a_local&& other) noexcept : held(std::exchange(other.held, nullptr)) {}
+    uses_a_local(const uses_a_local&) = default;
+    ~uses_a_local()
+    {
+        if (held != nullptr) {
+            (void)held->get();
+            weft::yield();
+        }
+    }
+};
+
+WEFT_TEST(local_test, values_made_by_the_end_of_a_dropped_result_end_too)
+{
+    static weft::local<counted> held;
+    static weft::local<int> before;
+    struct large : uses_a_local {
+        std::array<char, 1'000> more{};
+        explicit large(weft::local<counted>& of) : uses_a_local(of) {}
+    };
+    std::atomic<int> ran{0};
+    const auto drop = [&](auto f)
+    {
+        weft::chan<int> go_on;
+        (void)weft::async(
+            [&ran, go_on, f]
+            {
+                *before = 1;
+                (void)go_on.recv();
+                ++ran;
+                return f();
+            });
+        go_on.close();
+    };
+    drop([] { return uses_a_local(held); });
+    drop([] { return large(held); });
+    drop([]() -> int { throw uses_a_local(held); });
+    EXPECT_TRUE(eventually([&] { return ran == 3 && weft::num_goroutines() == 1; }));
+    EXPECT_EQ(counted::alive, 0);
 }
 
 WEFT_TEST(local_test, values_end_when_a_goroutine_exits_or_fails)
