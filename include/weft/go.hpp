@@ -62,8 +62,10 @@ WEFT_ALWAYS_INLINE void go(const attr& attributes, F&& f)
 WEFT_API void yield();
 
 /// Ends the calling goroutine: unwinds its stack, so destructors run, then never returns. A `catch (...)` on the way
-/// must rethrow (as with pthread_exit); one that does not is reported as a panic. The main goroutine's end makes run()
-/// return 0; an async()'s future gets std::future_errc::broken_promise. On a plain thread: throws std::logic_error.
+/// must rethrow (as with pthread_exit); one that does not is reported as a panic. Destructors see it in
+/// std::uncaught_exceptions(), as they see an exception. Inside a handler, the exception that is handled is destroyed
+/// last, and std::current_exception() is null meanwhile. The main goroutine's end makes run() return 0; an async()'s
+/// future gets std::future_errc::broken_promise. On a plain thread: throws std::logic_error.
 [[noreturn]] WEFT_API void exit_goroutine();
 
 /// The calling goroutine's id: 1, 2, 3 ..., never reused. 0 on a plain thread.
