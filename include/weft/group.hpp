@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -12,14 +13,15 @@
 #include "weft/detail/atomic.hpp"
 #include "weft/detail/config.hpp"
 #include "weft/detail/task.hpp"
+#include "weft/runtime.hpp"
 #include "weft/sync.hpp"
 
 namespace weft {
 
-/// Starts goroutines and waits for all of them; the first that fails, by an exception, cancels the others' context.
-/// Nothing leaks out of its scope: the destructor cancels and joins. go(), try_go(), wait() and context() may be called
-/// from any goroutine or thread at any time, from the group's own goroutines too, except wait(), which they would wait
-/// for themselves in. An exception is not a panic here.
+/// Starts goroutines and waits for all of them; the first that fails, by an exception or by a std::error_code that its
+/// function returns, cancels the others' context. Nothing leaks out of its scope: the destructor cancels and joins.
+/// go(), try_go(), wait() and context() may be called from any goroutine or thread at any time, from the group's own
+/// goroutines too, except wait(), which they would wait for themselves in. An exception is not a panic here.
 class group {
 public:
     /// Its context is derived from background(). Throws std::bad_alloc.
@@ -28,15 +30,18 @@ public:
     explicit group(const weft::context& parent) : context_(with_cancel(parent)) {}
     group(const group&) = delete;
     group& operator=(const group&) = delete;
-    /// Cancels the context and waits for the goroutines. An exception that wait() has not rethrown is dropped.
+    /// Cancels the context and waits for the goroutines, except while the process exits, when they have stopped
+    /// already. A failure that wait() has not rethrown is dropped.
     ~group()
     {
         context_.cancel();
-        running_.wait();
+        if (!detail::runtime_stopped())  // while the process exits nothing would ever end the wait
+            running_.wait();
     }
 
-    /// Starts a goroutine that calls `f()`. With a limit, waits for its turn first; whoever waits so is served first.
-    /// Throws as weft::go(); nothing was started then.
+    /// Starts a goroutine that calls `f()`. If that returns a std::error_code, any but success is a failure, as a
+    /// std::system_error; other results are dropped. With a limit, waits for its turn first; whoever waits so is served
+    /// first. Throws as weft::go(); nothing was started then.
     template <class F>
         requires std::invocable<std::decay_t<F>>
     void go(F&& f)
@@ -55,9 +60,9 @@ public:
         return true;
     }
 
-    /// Waits until no goroutine of the group runs and what their functions captured is gone, and rethrows the first
-    /// exception that has left one; later ones were dropped. May be called again, also after more go(); it rethrows
-    /// each time.
+    /// Waits until no goroutine of the group runs and what their functions captured is gone, and throws the first
+    /// failure: the exception that has left one, or std::system_error with the code that one has returned; later ones
+    /// were dropped. May be called again, also after more go(); it throws each time.
     void wait()
     {
         running_.wait();
@@ -81,7 +86,12 @@ private:
         static void run(group& self, F&& f)
         {
             try {
-                std::invoke(std::forward<F>(f));
+                if constexpr (std::same_as<std::remove_cvref_t<std::invoke_result_t<F>>, std::error_code>) {
+                    if (const std::error_code error = std::invoke(std::forward<F>(f)))
+                        self.fail(std::make_exception_ptr(std::system_error(error)));
+                } else {
+                    std::invoke(std::forward<F>(f));
+                }
             } catch (...) {
                 if (std::exception_ptr e = std::current_exception())
                     self.fail(std::move(e));
