@@ -19,6 +19,13 @@ public:
     constexpr wait_group() noexcept = default;
     wait_group(const wait_group&) = delete;
     wait_group& operator=(const wait_group&) = delete;
+    /// A counter that is not zero is a panic: goroutines would use what is gone. Not at the end of the process, nor for
+    /// static ones.
+    ~wait_group()
+    {
+        if (!left_.zero()) [[unlikely]]
+            left_.abandon();
+    }
 
     /// Adds `n`, which may be negative, to the counter; at zero all waiters wake. Throws std::logic_error, and leaves
     /// the counter as it was, if it would become negative or exceed 2^31-1. A call that makes it positive again must

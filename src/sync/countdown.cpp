@@ -5,10 +5,13 @@
 // destroyed as soon as its waiters have returned.
 #include "weft/detail/countdown.hpp"
 
+#include <array>
+#include <cstdio>
 #include <stdexcept>
 
 #include "rt/rt.hpp"
 #include "sync/limit.hpp"
+#include "sys/symbol_table.hpp"
 
 namespace weft::detail {
 
@@ -103,6 +106,21 @@ bool countdown::wait_slow(wait_bound bound, countdown_owner owner)
     bucket.push_back(me);
     (void)rt::sema_wait(bucket, me, {}, why);
     return true;
+}
+
+void countdown::abandon() const noexcept
+{
+    // Static ones end with the process, perhaps before the runtime hears of that.
+    if (runtime_stopped() || sys::is_static(this))
+        return;
+    std::array<char, 160> text;
+    const auto left = static_cast<unsigned long>(countdown_queue::count_of(state_.load(base::memory_order_relaxed)));
+    (void)std::snprintf(
+        text.data(), text.size(),
+        "a weft::wait_group was destroyed while its counter was %lu: call wait() before its scope ends, "
+        "or let it live longer than what it counts",
+        left);
+    rt::panic(text.data());
 }
 
 }  // namespace weft::detail

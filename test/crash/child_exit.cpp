@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -443,6 +444,21 @@ int with_a_static_jthread()
     return 0;
 }
 
+int with_a_static_group()
+{
+    static std::optional<weft::group> g;
+    static weft::wait_group also;
+    return weft::run(
+        []
+        {
+            g.emplace();
+            g->go([] { (void)weft::sleep_for(std::chrono::hours(1), g->context()); });
+            also.go([] { weft::sleep_for(std::chrono::hours(1)); });
+            weft::yield();
+            return 21;
+        });
+}
+
 void start_those_that_want_the_lock()
 {
     for (int i = 0; i < 8; ++i)
@@ -523,6 +539,7 @@ int main(int argc, char** argv)
          {"in_atexit_handler_before_start", in_atexit_handler_before_start},
          {"with_a_static_made_later", with_a_static_made_later},
          {"with_a_static_jthread", with_a_static_jthread},
+         {"with_a_static_group", with_a_static_group},
          {"with_a_lock_that_all_want", with_a_lock_that_all_want<false>},
          {"with_a_lock_that_all_want_in_a_bubble", with_a_lock_that_all_want<true>},
          {"quick_exit", quick_exit},

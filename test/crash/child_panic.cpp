@@ -276,6 +276,19 @@ int leaves_run()
     return 0;
 }
 
+int wait_group_destroyed_early()
+{
+    weft::go(weft::attr{.name = "forgetful"},
+             []
+             {
+                 say_id();
+                 weft::wait_group all;
+                 all.go([] { weft::sleep_for(std::chrono::hours(1)); });
+                 all.go([] { weft::sleep_for(std::chrono::hours(1)); });
+             });
+    return wait_in_main();
+}
+
 int panic_beside_a_plain_thread()
 {
     std::thread waiting([] { std::this_thread::sleep_for(std::chrono::hours(1)); });
@@ -310,5 +323,6 @@ int main(int argc, char** argv)
                                      {"swallowed_exit", swallowed_exit},
                                      {"exit_through_noexcept", exit_through_noexcept},
                                      {"leaves_run", leaves_run},
+                                     {"wait_group_destroyed_early", wait_group_destroyed_early},
                                      {"panic_beside_a_plain_thread", panic_beside_a_plain_thread}});
 }

@@ -97,6 +97,13 @@ TEST(process_exit_test, with_a_static_jthread_does_not_hang)
     EXPECT_FALSE(o.timed_out) << o;
 }
 
+TEST(process_exit_test, with_a_static_group_does_not_hang)
+{
+    const outcome o = run_child("child_exit", "with_a_static_group");
+    EXPECT_TRUE(o.exited(21)) << o;
+    EXPECT_EQ(o.err, "") << o;
+}
+
 TEST(process_exit_test, with_a_lock_that_all_want)
 {
     for (int i = 0; i < 10; ++i) {
