@@ -289,6 +289,11 @@ int wait_group_destroyed_early()
     return wait_in_main();
 }
 
+int leaves_run_uncaught()
+{
+    return weft::run([]() -> int { throw std::runtime_error("boom main"); });
+}
+
 int panic_beside_a_plain_thread()
 {
     std::thread waiting([] { std::this_thread::sleep_for(std::chrono::hours(1)); });
@@ -323,6 +328,7 @@ int main(int argc, char** argv)
                                      {"swallowed_exit", swallowed_exit},
                                      {"exit_through_noexcept", exit_through_noexcept},
                                      {"leaves_run", leaves_run},
+                                     {"leaves_run_uncaught", leaves_run_uncaught},
                                      {"wait_group_destroyed_early", wait_group_destroyed_early},
                                      {"panic_beside_a_plain_thread", panic_beside_a_plain_thread}});
 }

@@ -146,6 +146,15 @@ TEST(panic_test, an_exit_through_noexcept_ends_the_process)
     EXPECT_TRUE(o.died_of(SIGABRT)) << o;
 }
 
+TEST(panic_test, an_exception_of_main_without_a_handler_is_one)
+{
+    const outcome o = run_child("child_panic", "leaves_run_uncaught");
+    EXPECT_TRUE(o.died_of(SIGABRT)) << o;
+    EXPECT_TRUE(o.reported("panic: the main goroutine")) << o;
+    EXPECT_TRUE(o.reported("std::runtime_error: boom main")) << o;
+    EXPECT_TRUE(o.reported("weft::run")) << o;
+}
+
 TEST(panic_test, a_wait_group_destroyed_while_its_goroutines_run)
 {
     const outcome o = run_child("child_panic", "wait_group_destroyed_early");
