@@ -1,5 +1,6 @@
 // What docs/guide/context.md shows.
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <stdexcept>
 #include <stop_token>
@@ -159,6 +160,43 @@ void locals()
     // [/local_use]
 }
 
+// [stop]
+weft::io::event* stop_asked = nullptr;
+
+void on_stop(int)
+{
+    std::error_code ignored;
+    stop_asked->set(1, ignored);  // the one thing of weft's that a handler may do
+}
+// [/stop]
+
+void stop()
+{
+    // [stop_use]
+    weft::io::event asked;
+    stop_asked = &asked;
+    std::signal(SIGINT, on_stop);
+    std::signal(SIGTERM, on_stop);
+
+    weft::group server;
+    server.go(
+        [&]
+        {
+            asked.wait();
+            throw std::runtime_error("asked to stop");  // cancels server.context()
+        });
+    server.go([&] { (void)weft::sleep_for(1h, server.context()); });  // serves until then
+    std::raise(SIGTERM);                                              // as `kill` does
+    try {
+        server.wait();
+    } catch (const std::runtime_error& e) {
+        std::printf("%s\n", e.what());
+    }
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+    // [/stop_use]
+}
+
 }  // namespace
 
 int main()
@@ -174,6 +212,7 @@ int main()
             groups();
             timers();
             locals();
+            stop();
         });
 }
 
@@ -189,3 +228,4 @@ int main()
 // 3 ticks
 // -
 // main
+// asked to stop

@@ -17,8 +17,8 @@ namespace weft::debug {
 /// that is blocked in a system call goes on with it, but poll, epoll_wait, select, sleeps and calls with a timeout
 /// return EINTR. Who has not answered after half a second is shown without a stack.
 ///
-/// Names of functions come from the dynamic symbol table. With weft::debug linked (or libweft_debug.so in LD_PRELOAD):
-/// all functions, inlined ones too, with file and line if the program was built with -g1 or more.
+/// Names of functions come from the symbol tables of the program and its libraries. With weft::debug linked (or
+/// libweft_debug.so in LD_PRELOAD): inlined ones too, with file and line if the program was built with -g1 or more.
 ///
 /// From any goroutine or thread, not from signal handlers. One at a time: a second caller waits. Without the runtime:
 /// says that there is no goroutine.

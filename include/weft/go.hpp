@@ -64,10 +64,11 @@ WEFT_API void yield();
 
 /// Ends the calling goroutine: unwinds its stack, so destructors run, then never returns. They see
 /// std::uncaught_exceptions() raised by one, so scope guards take it for a failure. A `catch (...)` on the way must
-/// rethrow (as with pthread_exit); one that does not is reported as a panic. Inside a handler it can leave that
-/// handler, and any number around it, but no `catch (...)` that stands inside of one: libstdc++ ends the process there
-/// by std::terminate(), as it does for pthread_exit. The main goroutine's end makes run() return 0; an async()'s future
-/// gets std::future_errc::broken_promise. On a plain thread: throws std::logic_error.
+/// rethrow (as with pthread_exit); one that does not is reported as a panic. Inside a handler, the exception that is
+/// handled is destroyed last, and std::current_exception() is null meanwhile; but in async() and jthread no
+/// `catch (...)` may stand inside a handler on the way: libstdc++ ends the process there by std::terminate(), as it
+/// does for pthread_exit. The main goroutine's end makes run() return 0; an async()'s future gets
+/// std::future_errc::broken_promise. On a plain thread: throws std::logic_error.
 [[noreturn]] WEFT_API void exit_goroutine();
 
 /// The calling goroutine's id: 1, 2, 3 ..., never reused. 0 on a plain thread.

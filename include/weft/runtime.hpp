@@ -38,8 +38,8 @@ struct options {
     /// attr::hibernate and docs/guide/goroutines.md.
     std::chrono::nanoseconds hibernate_after = std::chrono::seconds(1);
     /// While this run() goes on: whether the process ends, with a report of all goroutines and exit status 2, when they
-    /// are all parked and there is no timer, and no thread that is not weft's or parked too, to wake one of them. To be
-    /// switched off where signal handlers wake goroutines: those can't be foreseen.
+    /// are all parked and there is no timer, no thread that is not weft's or parked too, and no signal handler of the
+    /// program's own (of SIGSEGV and other faults aside) to wake one of them.
     bool detect_deadlock = true;
     /// SIGQUIT (Ctrl-\ on a terminal) prints a dump of all goroutines on stderr (weft/debug.hpp), and the program goes
     /// on; without this it ends the process, as for any program. WEFT_DEBUG=sigquit does the same. Takes the place of a

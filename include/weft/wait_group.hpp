@@ -19,8 +19,8 @@ public:
     constexpr wait_group() noexcept = default;
     wait_group(const wait_group&) = delete;
     wait_group& operator=(const wait_group&) = delete;
-    /// A counter that is not zero is a panic: goroutines would use what is gone. Not for a static one, which goes when
-    /// the process exits.
+    /// A counter that is not zero is a panic: goroutines would use what is gone. Not at the end of the process, nor for
+    /// static ones.
     ~wait_group()
     {
         if (!left_.zero()) [[unlikely]]

@@ -11,7 +11,7 @@
 
 #include "rt/rt.hpp"
 #include "sync/limit.hpp"
-#include "sys/memory.hpp"
+#include "sys/symbol_table.hpp"
 
 namespace weft::detail {
 
@@ -110,7 +110,8 @@ bool countdown::wait_slow(wait_bound bound, countdown_owner owner)
 
 void countdown::abandon() const noexcept
 {
-    if (runtime_stopped() || sys::is_static(this))  // statics go while goroutines run still: the process exits
+    // Static ones end with the process, perhaps before the runtime hears of that.
+    if (runtime_stopped() || sys::is_static(this))
         return;
     std::array<char, 160> text;
     const auto left = static_cast<unsigned long>(countdown_queue::count_of(state_.load(base::memory_order_relaxed)));

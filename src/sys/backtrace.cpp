@@ -4,12 +4,16 @@
 #include <dlfcn.h>
 #include <unwind.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 
+#include "base/atomic.hpp"
+#include "sys/symbol_table.hpp"
 #include "weft/detail/config.hpp"
 #include "weft/detail/symbolise.hpp"
 
@@ -66,7 +70,6 @@ private:
 struct place {
     const char* module = nullptr;
     unsigned long offset = 0;
-    const char* function = nullptr;
 
     explicit place(const void* address) noexcept
     {
@@ -76,21 +79,16 @@ struct place {
         module = info.dli_fname;
         offset = static_cast<unsigned long>(reinterpret_cast<std::uintptr_t>(address) -
                                             reinterpret_cast<std::uintptr_t>(info.dli_fbase));
-        function = info.dli_sname;
     }
 };
 
-void print_plainly(base::printer& out, const char* prefix, const void* address, naming names) noexcept
+/// std::invoke and what it is made of: nothing that a reader looks for.
+bool is_plumbing(const char* mangled) noexcept
 {
-    const auto at = static_cast<unsigned long>(reinterpret_cast<std::uintptr_t>(address));
-    const place where(address);
-    const readable name(where.function, names);
-    if (where.module == nullptr)
-        out.print("%s0x%lx\n", prefix, at);
-    else if (name.text() == nullptr)
-        out.print("%s0x%lx (%.1000s+0x%lx)\n", prefix, at, where.module, where.offset);
-    else
-        out.print("%s0x%lx %.1000s (%.1000s+0x%lx)\n", prefix, at, name.text(), where.module, where.offset);
+    constexpr std::array<std::string_view, 4> plumbing{"_ZSt6invoke", "_ZSt8__invoke", "_ZSt10__invoke_r",
+                                                       "_ZSt13__invoke_impl"};
+    return mangled != nullptr && std::ranges::any_of(plumbing, [&](std::string_view prefix)
+                                                     { return std::string_view(mangled).starts_with(prefix); });
 }
 
 struct printing {
@@ -98,11 +96,42 @@ struct printing {
     const char* prefix;
     const void* address;
     bool began = false;
+    bool folded = false;  ///< what is there is left out
 };
+
+void print_plainly(printing& p, naming names) noexcept
+{
+    const char* const mangled = symbol_at(p.address);
+    p.folded = is_plumbing(mangled);
+    if (p.folded)
+        return;
+    p.began = true;
+    const auto at = static_cast<unsigned long>(reinterpret_cast<std::uintptr_t>(p.address));
+    const place where(p.address);
+    const readable name(mangled, names);
+    if (where.module == nullptr)
+        p.out.print("%s0x%lx\n", p.prefix, at);
+    else if (name.text() == nullptr)
+        p.out.print("%s0x%lx (%.1000s+0x%lx)\n", p.prefix, at, where.module, where.offset);
+    else
+        p.out.print("%s0x%lx %.1000s (%.1000s+0x%lx)\n", p.prefix, at, name.text(), where.module, where.offset);
+}
+
+/// Found at run time, so that it may come with LD_PRELOAD into a program that knows nothing of it. Not for plain names:
+/// what is not found is an error, whose text dlsym() allocates.
+weft_debug_symbolise_fn symboliser() noexcept
+{
+    static const auto found = reinterpret_cast<weft_debug_symbolise_fn>(dlsym(RTLD_DEFAULT, WEFT_DEBUG_SYMBOLISE));
+    return found;
+}
 
 void print_symbol(const weft_debug_symbol* symbol, void* argument) noexcept
 {
     auto& p = *static_cast<printing*>(argument);
+    if (is_plumbing(symbol->function)) {
+        p.folded = true;
+        return;
+    }
     const readable name(symbol->function);
     const char* const function = name.text() != nullptr ? name.text() : "??";
     std::array<char, 1'024> line{};
@@ -123,32 +152,34 @@ void print_symbol(const weft_debug_symbol* symbol, void* argument) noexcept
 
 }  // namespace
 
-void print_location(base::printer& out, const char* prefix, const void* address, naming names) noexcept
+bool print_location(base::printer& out, const char* prefix, const void* address, naming names) noexcept
 {
     printing p{out, prefix, address};
-    if (names == naming::full) {
-        // Found at run time, so that it may come with LD_PRELOAD into a program that knows nothing of it. Not for plain
-        // names: what is not found is an error, whose text dlsym() allocates.
-        static const auto symbolise =
-            reinterpret_cast<weft_debug_symbolise_fn>(dlsym(RTLD_DEFAULT, WEFT_DEBUG_SYMBOLISE));
-        if (symbolise != nullptr)
-            symbolise(address, &print_symbol, &p);
-    }
-    if (!p.began)
-        print_plainly(out, prefix, address, names);
+    if (names == naming::full && symboliser() != nullptr)
+        symboliser()(address, &print_symbol, &p);
+    if (!p.began && !p.folded)
+        print_plainly(p, names);
+    return p.began;
 }
 
 void print_origin(base::printer& out, const void* return_address, naming names) noexcept
 {
     const auto after = reinterpret_cast<std::uintptr_t>(return_address);
-    print_location(out, "  started at ", reinterpret_cast<const void*>(after - 1), names);
+    (void)print_location(out, "  started at ", reinterpret_cast<const void*>(after - 1), names);
 }
 
-void print_frame(base::printer& out, unsigned number, const void* address, naming names) noexcept
+bool print_frame(base::printer& out, unsigned number, const void* address, naming names) noexcept
 {
     std::array<char, 32> prefix{};
     (void)std::snprintf(prefix.data(), prefix.size(), "    #%02u ", number);
-    print_location(out, prefix.data(), address, names);
+    return print_location(out, prefix.data(), address, names);
+}
+
+void print_hint(base::printer& out) noexcept
+{
+    static base::atomic<bool> given{false};
+    if (symboliser() == nullptr && !given.exchange(true, base::memory_order_relaxed))
+        out.print("  (for files and lines, link weft::debug or preload libweft_debug.so)\n");
 }
 
 void print_backtrace(int skip) noexcept
@@ -157,8 +188,10 @@ void print_backtrace(int skip) noexcept
     walk w{addresses, max_frames, skip};
     _Unwind_Backtrace(&note_frame, &w);
     base::printer out(to_stderr);
+    unsigned number = 0;
     for (int n = 0; n < w.noted; ++n)
-        print_frame(out, static_cast<unsigned>(n), addresses[n]);
+        number += print_frame(out, number, addresses[n]) ? 1U : 0U;
+    print_hint(out);
 }
 
 }  // namespace weft::sys

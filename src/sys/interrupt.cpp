@@ -14,6 +14,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/atomic.hpp"
 #include "sys/futex.hpp"
 #include "sys/keep_errno.hpp"
@@ -124,6 +127,21 @@ void remove_quit_handler() noexcept
     struct sigaction plain = {};
     plain.sa_handler = SIG_DFL;
     sigaction(SIGQUIT, &plain, nullptr);
+}
+
+bool program_handles_signals() noexcept
+{
+    constexpr std::array faults{SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
+    for (int signal = 1; signal < NSIG; ++signal) {
+        struct sigaction now = {};
+        if (std::ranges::find(faults, signal) != faults.end() || sigaction(signal, nullptr, &now) != 0)
+            continue;
+        if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == &handle)
+            now = before;  // what it passes the program's own signals to
+        if (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN && now.sa_handler != &handle_quit)
+            return true;
+    }
+    return false;
 }
 
 }  // namespace weft::sys

@@ -25,4 +25,7 @@ void install_quit_handler(void (*hook)() noexcept) noexcept;
 /// Undoes install_quit_handler().
 void remove_quit_handler() noexcept;
 
+/// Whether the program handles a signal itself, faults and SIGABRT aside: it may go on when that signal comes.
+[[nodiscard]] bool program_handles_signals() noexcept;
+
 }  // namespace weft::sys

@@ -1,6 +1,5 @@
 #include "sys/memory.hpp"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -171,12 +170,6 @@ unsigned register_stack([[maybe_unused]] const void* low, [[maybe_unused]] const
 #else
     return 0;
 #endif
-}
-
-bool is_static(const void* address) noexcept
-{
-    Dl_info ignored;
-    return ::dladdr(address, &ignored) != 0;
 }
 
 }  // namespace weft::sys

@@ -61,7 +61,4 @@ bool unguard(void* at, std::size_t bytes) noexcept;
 /// Tells valgrind that [low, high) is a stack; no-op elsewhere. Returns its id.
 unsigned register_stack(const void* low, const void* high) noexcept;
 
-/// Whether an address is that of a static variable, of the program or a library of it.
-[[nodiscard]] bool is_static(const void* address) noexcept;
-
 }  // namespace weft::sys

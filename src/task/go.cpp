@@ -1,11 +1,14 @@
 // Goroutines as users see them.
 #include "weft/go.hpp"
 
+#include <cxxabi.h>
 #include <unwind.h>
 
 #include <stdexcept>
+#include <utility>
 
 #include "rt/rt.hpp"
+#include "sys/exception_globals.hpp"
 #include "weft/runtime.hpp"
 
 namespace weft {
@@ -14,10 +17,26 @@ namespace {
 
 // exit_goroutine() is a forced unwind, as pthread_exit() is (Itanium C++ ABI, Exception Handling, 1.3): destructors
 // run, handlers of particular types do not match, and `catch (...)` must rethrow.
+//
+// For libstdc++ it is a foreign exception: that is not counted in uncaught_exceptions(), and a `catch (...)` that meets
+// it while another exception is being handled ends in std::terminate. So it is counted here, and what the goroutine
+// handles is put aside: the ends of those handlers then find nothing to end, and it is ended when no frame is left. But
+// not where the control block may be another goroutine's by then, and the exceptions' destructors must not run.
 struct exit_unwind {
     _Unwind_Exception exception{};
     rt::goroutine_end end;
+    sys::exception_globals handled{};
 };
+
+void end_handlers(void* caught) noexcept
+{
+    sys::exception_globals* now = sys::thread_exception_globals();
+    *now = {caught, 0};
+    while (now->caught != nullptr) {
+        abi::__cxa_end_catch();
+        now = sys::thread_exception_globals();  // an exception's destructor may have parked
+    }
+}
 
 constexpr _Unwind_Exception_Class exit_class = 0x57454654'45584954;  // "WEFTEXIT"
 
@@ -28,7 +47,9 @@ _Unwind_Reason_Code on_frame(int, _Unwind_Action actions, _Unwind_Exception_Clas
         return _URC_NO_REASON;
     const auto* const unwind = static_cast<exit_unwind*>(argument);
     const rt::goroutine_end end = unwind->end;
+    void* const caught = unwind->handled.caught;
     delete unwind;
+    end_handlers(caught);
     rt::end_goroutine(end);
 }
 
@@ -52,7 +73,10 @@ void exit_goroutine()
     auto* const unwind = new exit_unwind{{}, rt::end_of(*rt::current())};
     unwind->exception.exception_class = exit_class;
     unwind->exception.exception_cleanup = &on_swallowed;
-    ++rt::this_m()->exceptions->uncaught;  // scope guards see that they are unwound
+    sys::exception_globals& now = *sys::thread_exception_globals();
+    if (!unwind->end.kept)
+        unwind->handled.caught = std::exchange(now.caught, nullptr);
+    ++now.uncaught;
     _Unwind_ForcedUnwind(&unwind->exception, &on_frame, unwind);
     rt::panic("the stack can't be unwound for weft::exit_goroutine(): code without unwind tables is on it");
 }

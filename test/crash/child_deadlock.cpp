@@ -309,8 +309,7 @@ int outside_of_run()
 
 int switched_off()
 {
-    std::signal(SIGALRM, [](int) { ::_exit(38); });
-    ::alarm(1);
+    ::alarm(1);  // kills: a handler would switch it off as well
     return weft::run(weft::options{.detect_deadlock = false},
                      []
                      {
@@ -318,6 +317,50 @@ int switched_off()
                          never.add();
                          never.wait();
                      });
+}
+
+// Until a signal comes, all are asleep.
+int waits_for_a_signal()
+{
+    std::signal(SIGALRM, [](int) { ::_exit(38); });
+    ::alarm(1);
+    return weft::run(
+        []
+        {
+            weft::wait_group never;
+            never.add();
+            never.wait();
+        });
+}
+
+weft::io::event* stop_asked = nullptr;
+
+// As the guide does it, with signals that come to whichever thread the kernel takes.
+int stops_on_sigterm()
+{
+    weft::io::event asked;
+    stop_asked = &asked;
+    std::signal(SIGTERM,
+                [](int)
+                {
+                    std::error_code ignored;
+                    stop_asked->set(1, ignored);
+                });
+    return weft::run(
+        []
+        {
+            weft::cancel_context stopping = weft::with_cancel(weft::background());
+            auto watcher = weft::async(
+                [&]
+                {
+                    (void)stop_asked->wait();
+                    stopping.cancel();
+                });
+            ::kill(::getpid(), SIGTERM);
+            (void)stopping.done().recv();
+            watcher.get();
+            return 40;
+        });
 }
 
 // Plain threads come and go all the time, each wakes one goroutine; between them the runtime is idle.
@@ -369,5 +412,7 @@ int main(int argc, char** argv)
                                      {"computes_long", computes_long},
                                      {"outside_of_run", outside_of_run},
                                      {"switched_off", switched_off},
+                                     {"waits_for_a_signal", waits_for_a_signal},
+                                     {"stops_on_sigterm", stops_on_sigterm},
                                      {"threads_come_and_go", threads_come_and_go}});
 }

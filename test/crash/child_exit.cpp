@@ -283,22 +283,6 @@ int with_pinned_goroutines()
         });
 }
 
-// Its destructor would wait for goroutines that have stopped already.
-int with_a_static_group()
-{
-    static std::optional<weft::group> running;
-    return weft::run(
-        []
-        {
-            running.emplace();
-            for (int i = 0; i < 4; ++i)
-                running->go([] { (void)weft::sleep_for(std::chrono::hours(1), running->context()); });
-            weft::yield();
-            watched = true;
-            return 20;
-        });
-}
-
 // These keep their threads without ever calling the runtime. The process must end nevertheless; whether they still run
 // in the static destructors can't be helped.
 int with_busy_goroutines()
@@ -458,6 +442,21 @@ int with_a_static_jthread()
                 });
         });
     return 0;
+}
+
+int with_a_static_group()
+{
+    static std::optional<weft::group> g;
+    static weft::wait_group also;
+    return weft::run(
+        []
+        {
+            g.emplace();
+            g->go([] { (void)weft::sleep_for(std::chrono::hours(1), g->context()); });
+            also.go([] { weft::sleep_for(std::chrono::hours(1)); });
+            weft::yield();
+            return 21;
+        });
 }
 
 void start_those_that_want_the_lock()

@@ -146,19 +146,6 @@ int uncaught_in_wait_group()
         });
 }
 
-int a_wait_group_that_is_gone_too_early()
-{
-    return weft::run(
-        []
-        {
-            say_id();
-            weft::wait_group g;
-            for (int i = 0; i < 3; ++i)
-                g.go([] { weft::sleep_for(std::chrono::hours(1)); });
-            weft::yield();
-        });
-}
-
 // Out of a closure's destructor, after its body.
 int uncaught_in_closure_destructor()
 {
@@ -289,6 +276,24 @@ int leaves_run()
     return 0;
 }
 
+int wait_group_destroyed_early()
+{
+    weft::go(weft::attr{.name = "forgetful"},
+             []
+             {
+                 say_id();
+                 weft::wait_group all;
+                 all.go([] { weft::sleep_for(std::chrono::hours(1)); });
+                 all.go([] { weft::sleep_for(std::chrono::hours(1)); });
+             });
+    return wait_in_main();
+}
+
+int leaves_run_uncaught()
+{
+    return weft::run([]() -> int { throw std::runtime_error("boom main"); });
+}
+
 int panic_beside_a_plain_thread()
 {
     std::thread waiting([] { std::this_thread::sleep_for(std::chrono::hours(1)); });
@@ -323,6 +328,7 @@ int main(int argc, char** argv)
                                      {"swallowed_exit", swallowed_exit},
                                      {"exit_through_noexcept", exit_through_noexcept},
                                      {"leaves_run", leaves_run},
-                                     {"a_wait_group_that_is_gone_too_early", a_wait_group_that_is_gone_too_early},
+                                     {"leaves_run_uncaught", leaves_run_uncaught},
+                                     {"wait_group_destroyed_early", wait_group_destroyed_early},
                                      {"panic_beside_a_plain_thread", panic_beside_a_plain_thread}});
 }

@@ -162,7 +162,17 @@ TEST(deadlock_test, not_outside_of_run)
 
 TEST(deadlock_test, not_when_switched_off)
 {
-    expect_none("switched_off", 38);
+    for (const char* procs : {"WEFT_PROCS=1", "WEFT_PROCS=2", "WEFT_PROCS=8"}) {
+        const outcome o = run_child("child_deadlock", "switched_off", {procs});
+        EXPECT_TRUE(o.died_of(SIGALRM)) << o;
+        EXPECT_EQ(o.err, "") << o;
+    }
+}
+
+TEST(deadlock_test, not_while_the_program_handles_a_signal)
+{
+    expect_none("waits_for_a_signal", 38);
+    expect_none("stops_on_sigterm", 40);
 }
 
 }  // namespace

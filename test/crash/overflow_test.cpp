@@ -70,6 +70,16 @@ TEST(overflow_test, at_every_size)
     EXPECT_TRUE(huge.reported("67108864") || huge.reported("64 MiB") || huge.reported("65536 KiB")) << huge;
 }
 
+TEST(overflow_test, shows_names_and_the_recursion_once)
+{
+    if (weft::test::under_sanitizer)
+        GTEST_SKIP() << "reported by the sanitizer";
+    const outcome o = run_child("child_overflow", "overflow");
+    EXPECT_TRUE(o.reported("recurse")) << o;
+    EXPECT_TRUE(o.reported("times more")) << o;
+    EXPECT_FALSE(o.reported("#20 ")) << o;
+}
+
 TEST(overflow_test, of_every_kind_of_goroutine)
 {
     expect_overflow(run_child("child_overflow", "overflow_after_parks"), "deep diver");

@@ -49,6 +49,16 @@ TEST(panic_test, the_report_shows_the_stack_of_the_throw)
     }
 }
 
+TEST(panic_test, functions_have_names_without_weft_debug)
+{
+    const outcome o = run_child("child_panic", "uncaught");
+    expect_panic(o);
+    EXPECT_TRUE(o.reported("(anonymous namespace)::throws_deep_inside(int)")) << o;
+    EXPECT_TRUE(o.reported("started at 0x") && o.reported("uncaught()")) << o;
+    EXPECT_TRUE(o.reported("link weft::debug")) << o;
+    EXPECT_FALSE(o.reported("__invoke")) << o;
+}
+
 TEST(panic_test, a_goroutine_without_a_name_is_reported)
 {
     const outcome o = run_child("child_panic", "uncaught_without_name");
@@ -136,11 +146,20 @@ TEST(panic_test, an_exit_through_noexcept_ends_the_process)
     EXPECT_TRUE(o.died_of(SIGABRT)) << o;
 }
 
-TEST(panic_test, a_wait_group_that_is_gone_too_early)
+TEST(panic_test, an_exception_of_main_without_a_handler_is_one)
 {
-    const outcome o = run_child("child_panic", "a_wait_group_that_is_gone_too_early");
+    const outcome o = run_child("child_panic", "leaves_run_uncaught");
+    EXPECT_TRUE(o.died_of(SIGABRT)) << o;
+    EXPECT_TRUE(o.reported("panic: the main goroutine")) << o;
+    EXPECT_TRUE(o.reported("std::runtime_error: boom main")) << o;
+    EXPECT_TRUE(o.reported("weft::run")) << o;
+}
+
+TEST(panic_test, a_wait_group_destroyed_while_its_goroutines_run)
+{
+    const outcome o = run_child("child_panic", "wait_group_destroyed_early");
     expect_panic(o);
-    EXPECT_TRUE(o.reported("a weft::wait_group was destroyed while its counter was 3: call wait()")) << o;
+    EXPECT_TRUE(o.reported("forgetful") && o.reported("weft::wait_group") && o.reported("counter was 2")) << o;
 }
 
 TEST(panic_test, an_exception_of_main_is_none)

@@ -53,53 +53,6 @@ WEFT_TEST(exit_test, unwinds_the_stack)
     EXPECT_FALSE(went_on);
 }
 
-/// As a scope guard that commits unless it is unwound.
-struct scope_guard {
-    std::atomic<int>& committed;
-    int at_begin = std::uncaught_exceptions();
-    ~scope_guard()
-    {
-        if (std::uncaught_exceptions() == at_begin)
-            ++committed;
-    }
-};
-
-WEFT_TEST(exit_test, scope_guards_see_that_they_are_unwound)
-{
-    std::atomic<int> committed{0};
-    std::atomic<int> left{-1};
-    weft::wait_group all;
-    all.go(
-        [&]
-        {
-            const scope_guard outer{committed};
-            try {
-                throw 1;
-            } catch (int) {
-                const scope_guard in_handler{committed};
-                weft::exit_goroutine();
-            }
-        });
-    all.go(
-        [&]
-        {
-            const scope_guard outer{committed};
-            try {
-                const scope_guard inner{committed};
-                weft::yield();
-                weft::exit_goroutine();
-            } catch (...) {
-                const scope_guard in_handler{committed};
-                throw;
-            }
-        });
-    all.wait();
-    all.go([&] { left = std::uncaught_exceptions(); });  // on what the others have left
-    all.wait();
-    EXPECT_EQ(committed, 0);
-    EXPECT_EQ(left, 0);
-}
-
 WEFT_TEST(exit_test, destroys_the_closure)
 {
     weft::go([c = counted()] { weft::exit_goroutine(); });
@@ -174,6 +127,85 @@ WEFT_TEST(exit_test, works_inside_a_handler)
     all.wait();
     EXPECT_FALSE(went_on);
     EXPECT_TRUE(eventually([] { return counted::alive == 0; })) << "the exception in flight must be released";
+}
+
+WEFT_TEST(exit_test, works_inside_handlers_inside_handlers)
+{
+    struct loud : counted {};
+    std::atomic<int> passed{0};
+    weft::wait_group all;
+    all.go(
+        [&]
+        {
+            try {
+                throw loud();
+            } catch (const loud&) {
+                try {
+                    throw loud();
+                } catch (const loud&) {
+                    try {
+                        exit_from_depth(2);
+                    } catch (...) {
+                        ++passed;
+                        weft::yield();
+                        throw;
+                    }
+                }
+            }
+            passed += 100;
+        });
+    all.wait();
+    EXPECT_EQ(passed, 1);
+    EXPECT_TRUE(eventually([] { return counted::alive == 0; })) << "what was handled must be released";
+}
+
+/// A scope guard: commits when its scope ends without an unwinding.
+struct commits {
+    std::atomic<int>& committed;
+    int before = std::uncaught_exceptions();
+    explicit commits(std::atomic<int>& c) : committed(c) {}
+    commits(const commits&) = delete;
+    commits& operator=(const commits&) = delete;
+    ~commits()
+    {
+        if (std::uncaught_exceptions() == before)
+            ++committed;
+    }
+};
+
+WEFT_TEST(exit_test, scope_guards_do_not_commit)
+{
+    std::atomic<int> committed{0};
+    weft::wait_group all;
+    all.go(
+        [&]
+        {
+            const commits outer(committed);
+            weft::exit_goroutine();
+        });
+    all.go(
+        [&]
+        {
+            const commits outer(committed);
+            try {
+                throw 1;
+            } catch (int) {
+                const commits in_handler(committed);
+                try {
+                    weft::yield();
+                    weft::exit_goroutine();
+                } catch (...) {
+                    const commits in_catch_all(committed);
+                    throw;
+                }
+            }
+        });
+    all.wait();
+    EXPECT_EQ(committed, 0);
+    for (int i = 0; i < 10; ++i)
+        EXPECT_EQ(weft::async([] { return std::uncaught_exceptions() + (std::current_exception() ? 100 : 0); }).get(),
+                  0)
+            << "nothing is left for the next goroutine";
 }
 
 WEFT_TEST(exit_test, destructors_may_park_and_throw_inside)

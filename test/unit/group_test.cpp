@@ -45,26 +45,6 @@ WEFT_TEST(group_test, joins)
     }
 }
 
-WEFT_TEST(group_test, a_returned_error_is_a_failure)
-{
-    weft::group g;
-    g.go([] { return std::error_code(); });
-    g.go([&] { return weft::sleep_for(1h, g.context()); });
-    g.go([] { return std::make_error_code(std::errc::io_error); });
-    try {
-        g.wait();
-        FAIL() << "the error was dropped";
-    } catch (const std::system_error& e) {
-        EXPECT_EQ(e.code(), std::errc::io_error);
-    }
-    EXPECT_EQ(g.context().err(), context_errc::canceled);
-    weft::group fine;
-    fine.go([] { return std::error_code(); });
-    EXPECT_TRUE(fine.try_go([] { return 7; }));
-    EXPECT_NO_THROW(fine.wait());
-    EXPECT_FALSE(fine.context().err());
-}
-
 WEFT_TEST(group_test, wait_returns_when_what_it_ran_is_gone)
 {
     static weft::local<slow_to_go> held;
@@ -117,6 +97,31 @@ WEFT_TEST(group_test, the_first_exception_is_rethrown)
     } catch (const std::runtime_error& e) {
         EXPECT_STREQ(e.what(), "first");
     }
+}
+
+WEFT_TEST(group_test, a_returned_error_code_is_a_failure)
+{
+    weft::group g;
+    g.go([&] { return weft::sleep_for(1h, g.context()); });
+    g.go([] { return std::make_error_code(std::errc::no_such_process); });
+    try {
+        g.wait();
+        ADD_FAILURE() << "the failure was lost";
+    } catch (const std::system_error& e) {
+        EXPECT_EQ(e.code(), std::errc::no_such_process) << "the first one";
+    }
+    EXPECT_EQ(g.context().err(), context_errc::canceled);
+
+    weft::group good;
+    const std::error_code none;
+    good.go([] { return std::error_code(); });
+    good.go([&]() -> const std::error_code& { return none; });
+    good.go([] { return 7; });
+    EXPECT_TRUE(good.try_go([] { return std::error_code(); }));
+    good.wait();
+    EXPECT_FALSE(good.context().err());
+    EXPECT_TRUE(good.try_go([] { return std::make_error_code(std::errc::io_error); }));
+    EXPECT_THROW(good.wait(), std::system_error);
 }
 
 WEFT_TEST(group_test, a_failure_cancels_the_others)

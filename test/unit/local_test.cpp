@@ -147,6 +147,50 @@ WEFT_TEST(local_test, values_end_before_a_result_is_there)
     EXPECT_TRUE(eventually([] { return counted::alive == 0; }));
 }
 
+/// A result that uses a local, and parks, when it ends.
+struct uses_a_local {
+    weft::local<counted>* held = nullptr;
+    explicit uses_a_local(weft::local<counted>& of) : held(&of) {}
+    uses_a_local(uses_a_local&& other) noexcept : held(std::exchange(other.held, nullptr)) {}
+    uses_a_local(const uses_a_local&) = default;
+    ~uses_a_local()
+    {
+        if (held != nullptr) {
+            (void)held->get();
+            weft::yield();
+        }
+    }
+};
+
+WEFT_TEST(local_test, values_made_by_the_end_of_a_dropped_result_end_too)
+{
+    static weft::local<counted> held;
+    static weft::local<int> before;
+    struct large : uses_a_local {
+        std::array<char, 1'000> more{};
+        explicit large(weft::local<counted>& of) : uses_a_local(of) {}
+    };
+    std::atomic<int> ran{0};
+    const auto drop = [&](auto f)
+    {
+        weft::chan<int> go_on;
+        (void)weft::async(
+            [&ran, go_on, f]
+            {
+                *before = 1;
+                (void)go_on.recv();
+                ++ran;
+                return f();
+            });
+        go_on.close();
+    };
+    drop([] { return uses_a_local(held); });
+    drop([] { return large(held); });
+    drop([]() -> int { throw uses_a_local(held); });
+    EXPECT_TRUE(eventually([&] { return ran == 3 && weft::num_goroutines() == 1; }));
+    EXPECT_EQ(counted::alive, 0);
+}
+
 WEFT_TEST(local_test, values_end_when_a_goroutine_exits_or_fails)
 {
     static weft::local<counted> held;
@@ -311,59 +355,6 @@ WEFT_TEST(local_test, what_destructors_make_is_destroyed_in_further_rounds)
         })
         .get();
     EXPECT_EQ(ends, 4);
-}
-
-weft::local<counted> used_at_the_end;
-/// Uses a local when it is destroyed, and parks then.
-struct uses_local_at_its_end {
-    bool here = true;
-    uses_local_at_its_end() = default;
-    uses_local_at_its_end(const uses_local_at_its_end&) = default;
-    uses_local_at_its_end(uses_local_at_its_end&& other) noexcept : here(std::exchange(other.here, false)) {}
-    uses_local_at_its_end& operator=(uses_local_at_its_end&&) = delete;
-    ~uses_local_at_its_end()
-    {
-        if (!here)
-            return;
-        (void)used_at_the_end.get();
-        weft::yield();
-    }
-};
-struct local_error : std::runtime_error, uses_local_at_its_end {
-    local_error() : std::runtime_error("thrown") {}
-};
-
-WEFT_TEST(local_test, what_the_end_of_a_dropped_result_makes_is_destroyed)
-{
-    for (int i = 0; i < 20; ++i) {
-        weft::chan<int> dropped;
-        auto value = weft::async(
-            [dropped]
-            {
-                (void)dropped.recv();
-                return uses_local_at_its_end();
-            });
-        auto failure = weft::async(
-            [dropped]
-            {
-                (void)dropped.recv();
-                throw local_error();
-            });
-        auto large = weft::async(
-            [dropped, u = uses_local_at_its_end(), big = std::array<char, 400>{}]
-            {
-                (void)dropped.recv();
-                (void)big;
-                return uses_local_at_its_end();
-            });
-        value = {};
-        failure = {};
-        large = {};
-        dropped.close();
-        EXPECT_TRUE(eventually([] { return weft::num_goroutines() == 1; }));
-        EXPECT_EQ(counted::alive, 0);
-    }
-    used_at_the_end.reset();
 }
 
 WEFT_TEST(local_test, a_variable_may_go_away_before_its_values)

@@ -39,7 +39,7 @@ public:
     }
     /// Parks until the counter is zero: true. False: `bound` has come first.
     WEFT_API bool wait_slow(wait_bound bound, countdown_owner owner);
-    /// The end of a wait_group whose counter is not zero: a panic, unless no goroutine can run.
+    /// The end of a wait_group whose counter is not zero: a panic, unless the process exits.
     WEFT_API void abandon() const noexcept;
 
 private:

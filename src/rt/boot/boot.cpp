@@ -324,10 +324,12 @@ run_scope::run_scope(const options& opt) : detects_deadlock_(opt.detect_deadlock
     if (!detects_deadlock_)
         rt::sched.runs_without_detection.fetch_add(1, base::memory_order_relaxed);
     rt::sched.runs.fetch_add(1, base::memory_order_relaxed);
+    rt::begin_run_reports();
 }
 
 run_scope::~run_scope()
 {
+    rt::end_run_reports();
     rt::sched.runs.fetch_sub(1, base::memory_order_relaxed);
     if (!detects_deadlock_)
         rt::sched.runs_without_detection.fetch_sub(1, base::memory_order_relaxed);

@@ -18,6 +18,7 @@
 #include "rt/sched/wake.hpp"
 #include "rt/services/hibernate/hibernator.hpp"
 #include "rt/services/scavenger.hpp"
+#include "sys/interrupt.hpp"
 #include "sys/membarrier.hpp"
 #include "sys/sanitizer.hpp"
 #include "sys/thread.hpp"
@@ -109,7 +110,7 @@ outlook look_for_deadlock() noexcept
         return outlook::going_on;
     }
     if (sched.runs_without_detection.load(base::memory_order_relaxed) != 0 || !all_asleep() || somebody_else() ||
-        waits_for_outside()) {
+        waits_for_outside() || sys::program_handles_signals()) {
         sched.lock.unlock();
         return outlook::unknown;
     }

@@ -3,7 +3,10 @@
 #include <cxxabi.h>
 #include <unwind.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <span>
@@ -58,12 +61,9 @@ void report_origin(const g& item) noexcept
     sys::print_origin(out, item.started_at);
 }
 
-/// An exception has found no handler on a goroutine's stack. Called on top of the throwing stack.
-void on_unhandled(void* exception)
+/// Reports what is being handled as the panic of `who`.
+void report_current_exception(const char* who) noexcept
 {
-    const g& me = *this_m()->current;
-    const title who(me);
-    abi::__cxa_begin_catch(exception);
     const std::type_info* const type = abi::__cxa_current_exception_type();
     int status = 0;
     char* const name = type == nullptr ? nullptr : abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
@@ -71,13 +71,42 @@ void on_unhandled(void* exception)
     try {
         throw;
     } catch (const std::exception& e) {
-        base::report("panic: goroutine %llu%s%.200s%s: an exception was not caught: %.500s: %.2000s\n", who.id,
-                     who.open, who.name, who.close, type_name, e.what());
+        base::report("panic: %s: an exception was not caught: %.500s: %.2000s\n", who, type_name, e.what());
     } catch (...) {
-        base::report("panic: goroutine %llu%s%.200s%s: an exception was not caught: %.500s\n", who.id, who.open,
-                     who.name, who.close, type_name);
+        base::report("panic: %s: an exception was not caught: %.500s\n", who, type_name);
     }
     std::free(name);
+}
+
+// --- an exception that leaves the main goroutine, and run(), belongs to the caller. It is a panic if that has no
+// handler: std::terminate is called then before anything is unwound, run() included.
+
+/// Threads that are in run(), by the kernel's ids; more at a time than these go without a report. 0: free.
+std::array<base::atomic<int>, 8> run_threads{};
+std::terminate_handler terminate_before = nullptr;
+
+void on_terminate()
+{
+    const int me = sys::this_thread_id();
+    const auto is_mine = [me](const base::atomic<int>& id) { return id.load(base::memory_order_relaxed) == me; };
+    if (!on_goroutine() && std::ranges::any_of(run_threads, is_mine) &&
+        abi::__cxa_current_exception_type() != nullptr) {
+        report_current_exception("the main goroutine");
+        base::report("  it has left weft::run(), whose callers don't catch it\n  stack:\n");
+        sys::print_backtrace(2);
+    }
+    terminate_before();
+}
+
+/// An exception has found no handler on a goroutine's stack. Called on top of the throwing stack.
+void on_unhandled(void* exception)
+{
+    const g& me = *this_m()->current;
+    const title who(me);
+    abi::__cxa_begin_catch(exception);
+    std::array<char, 300> text;
+    (void)std::snprintf(text.data(), text.size(), "goroutine %llu%s%.200s%s", who.id, who.open, who.name, who.close);
+    report_current_exception(text.data());
     base::report("  state: running\n");
     report_origin(me);
     base::report("  stack:\n");
@@ -244,8 +273,27 @@ void panic(const char* what) noexcept
     std::terminate();
 }
 
+void begin_run_reports() noexcept
+{
+    for (base::atomic<int>& slot : run_threads) {
+        int none = 0;
+        if (slot.compare_exchange_strong(none, sys::this_thread_id(), base::memory_order_relaxed))
+            return;
+    }
+}
+
+void end_run_reports() noexcept
+{
+    const int me = sys::this_thread_id();
+    for (base::atomic<int>& slot : run_threads) {
+        if (slot.load(base::memory_order_relaxed) == me)
+            slot.store(0, base::memory_order_relaxed);
+    }
+}
+
 void install_reports() noexcept
 {
+    terminate_before = std::set_terminate(&on_terminate);
     sys::set_unhandled_hook(&on_unhandled);
     sys::prepare_unwinding();
     sys::install_fault_handler({&on_fault, &report_wild_pointer, &this_thread_fault_word});

@@ -6,6 +6,10 @@ namespace weft::rt {
 /// Once, when the runtime starts.
 void install_reports() noexcept;
 
+/// Around a run(), in its thread: what leaves the main goroutine without a handler outside is reported as its panic.
+void begin_run_reports() noexcept;
+void end_run_reports() noexcept;
+
 /// A panic of the calling goroutine: reports `what` and terminates.
 [[noreturn]] void panic(const char* what) noexcept;
 

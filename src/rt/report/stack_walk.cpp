@@ -105,6 +105,32 @@ void walk_faulted(const void* ucontext, const stack_place& at, goroutine_stack& 
     keep(std::span(noted).first(before + w.count), w.end, out);
 }
 
+namespace {
+
+/// Frames that come again and again, as in a recursion.
+struct repetition {
+    std::size_t period = 1;
+    std::size_t times = 1;
+};
+
+/// The one that `pcs` begins with.
+repetition repeated(std::span<const void* const> pcs) noexcept
+{
+    constexpr std::size_t longest = 8;  // frames
+    repetition best;
+    for (std::size_t period = 1; period <= longest && 2 * period <= pcs.size(); ++period) {
+        std::size_t alike = 0;
+        while (period + alike < pcs.size() && pcs[alike] == pcs[period + alike])
+            ++alike;
+        const std::size_t times = alike / period + 1;
+        if (times * period > best.times * best.period && times > 1)
+            best = {period, times};
+    }
+    return best;
+}
+
+}  // namespace
+
 void print_stack(base::printer& out, std::span<const void* const> pcs, sys::walk_end end, sys::naming names) noexcept
 {
     if (pcs.empty()) {
@@ -112,12 +138,25 @@ void print_stack(base::printer& out, std::span<const void* const> pcs, sys::walk
         return;
     }
     out.print("  stack:\n");
-    for (std::size_t i = 0; i < pcs.size(); ++i)
-        sys::print_frame(out, static_cast<unsigned>(i), pcs[i], names);
+    constexpr std::size_t worth_it = 3;
+    unsigned number = 0;
+    while (!pcs.empty()) {
+        const repetition r = repeated(pcs);
+        const bool collapse = r.times >= worth_it;
+        for (const void* pc : pcs.first(collapse ? r.period : 1))
+            number += sys::print_frame(out, number, pc, names) ? 1U : 0U;
+        if (collapse && r.period == 1)
+            out.print("        and the same %zu times more\n", r.times - 1);
+        else if (collapse)
+            out.print("        and these %zu the same %zu times more\n", r.period, r.times - 1);
+        pcs = pcs.subspan(collapse ? r.period * r.times : 1);
+    }
     if (end == sys::walk_end::full)
         out.print("    and more\n");
     else if (end == sys::walk_end::lost)
         out.print("    (the frames beyond this one were not found)\n");
+    if (names == sys::naming::full)
+        sys::print_hint(out);
 }
 
 }  // namespace weft::rt
