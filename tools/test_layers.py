@@ -19,7 +19,8 @@ class Layers(unittest.TestCase):
         "src/base/list.hpp",
         "src/sys/stack.hpp",
         "src/rt/rt.hpp",
-        "src/rt/g.hpp",
+        "src/rt/core/g.hpp",
+        "src/rt/sched/park.hpp",
         "src/sync/sema.hpp",
         "src/time/sleep.hpp",
         "src/task/task.hpp",
@@ -37,16 +38,19 @@ class Layers(unittest.TestCase):
         for path, target in (
             ("src/base/a.cpp", "base/list.hpp"),
             ("src/sys/a.cpp", "base/list.hpp"),
-            ("src/rt/a.cpp", "sys/stack.hpp"),
-            ("src/rt/a.cpp", "rt/g.hpp"),
+            ("src/rt/core/a.cpp", "sys/stack.hpp"),
+            ("src/rt/core/a.cpp", "rt/core/g.hpp"),
+            ("src/rt/sched/a.cpp", "rt/core/g.hpp"),
+            ("src/rt/services/bubble/a.cpp", "rt/sched/park.hpp"),
+            ("src/rt/rt.hpp", "rt/sched/park.hpp"),
             ("src/sync/a.cpp", "rt/rt.hpp"),
             ("src/sync/a.cpp", "sys/stack.hpp"),
             ("src/task/a.cpp", "sync/sema.hpp"),
             ("src/task/a.cpp", "time/sleep.hpp"),
             ("src/net/a.cpp", "io/fd.hpp"),
             ("src/net/a.cpp", "chan/chan.hpp"),
-            ("src/debug/a.cpp", "rt/g.hpp"),
-            ("src/rt/a.cpp", "weft/go.hpp"),
+            ("src/debug/a.cpp", "rt/core/g.hpp"),
+            ("src/rt/core/a.cpp", "weft/go.hpp"),
         ):
             with self.subTest(path=path, target=target):
                 self.assertEqual(self.includes(path, target), [])
@@ -59,28 +63,28 @@ class Layers(unittest.TestCase):
             ("src/chan/a.cpp", "net/tcp.hpp", "net/ lies above chan/"),
             ("src/sync/a.cpp", "chan/chan.hpp", "chan/ and sync/ lie side by side"),
             ("src/sync/a.cpp", "task/task.hpp", "task/ and sync/ lie side by side"),
-            ("src/sync/a.cpp", "rt/g.hpp", "sync/ may know of the scheduler only rt/rt.hpp"),
-            ("src/net/a.cpp", "rt/g.hpp", "net/ may know of the scheduler only rt/rt.hpp"),
+            ("src/sync/a.cpp", "rt/core/g.hpp", "sync/ may know of the scheduler only rt/rt.hpp"),
+            ("src/net/a.cpp", "rt/core/g.hpp", "net/ may know of the scheduler only rt/rt.hpp"),
             ("src/rt/a.cpp", "debug/dump.hpp", "debug/ is an edge: nothing depends on it"),
         ):
             with self.subTest(path=path, target=target):
                 self.assertEqual(self.includes(path, target), [f"includes src/{target}: {reason}"])
 
     def test_declared_exceptions_past_the_waist(self):
-        layers.PAST_THE_WAIST["sync"] = {"rt/g.hpp"}
+        layers.PAST_THE_WAIST["sync"] = {"rt/core/g.hpp"}
         try:
-            self.assertEqual(self.includes("src/sync/a.cpp", "rt/g.hpp"), [])
-            self.assertEqual(len(self.includes("src/chan/a.cpp", "rt/g.hpp")), 1)
+            self.assertEqual(self.includes("src/sync/a.cpp", "rt/core/g.hpp"), [])
+            self.assertEqual(len(self.includes("src/chan/a.cpp", "rt/core/g.hpp")), 1)
         finally:
             del layers.PAST_THE_WAIST["sync"]
 
     def test_relative_and_angled_includes_are_the_same_file(self):
-        reason = "includes src/rt/g.hpp: sync/ may know of the scheduler only rt/rt.hpp"
-        self.assertEqual(self.includes("src/sync/a.cpp", "../rt/g.hpp"), [reason])
-        self.assertEqual(messages("src/sync/a.cpp", "  #  include <rt/g.hpp>\n", self.FILES), [reason])
+        reason = "includes src/rt/core/g.hpp: sync/ may know of the scheduler only rt/rt.hpp"
+        self.assertEqual(self.includes("src/sync/a.cpp", "../rt/core/g.hpp"), [reason])
+        self.assertEqual(messages("src/sync/a.cpp", "  #  include <rt/core/g.hpp>\n", self.FILES), [reason])
 
     def test_own_folder_by_bare_name(self):
-        self.assertEqual(self.includes("src/rt/a.cpp", "g.hpp"), [])
+        self.assertEqual(self.includes("src/rt/core/a.cpp", "g.hpp"), [])
 
     def test_unknown_files_and_folders(self):
         self.assertEqual(self.includes("src/rt/a.cpp", "rt/none.hpp"), ['"rt/none.hpp" is not found in src/ or include/'])
@@ -90,6 +94,53 @@ class Layers(unittest.TestCase):
     def test_computed_includes(self):
         self.assertEqual(len(messages("src/rt/a.cpp", "#include HEADER\n")), 1)
         self.assertEqual(messages("include/weft/detail/atomic.hpp", "#include WEFT_MODEL_ATOMIC\n"), [])
+
+
+class Rooms(unittest.TestCase):
+    FILES = ("src/rt/rt.hpp", "src/rt/core/g.hpp", "src/rt/sched/park.hpp", "src/rt/boot/boot.hpp", "src/rt/odd/a.hpp")
+
+    def includes(self, path, target):
+        return messages(path, f'#include "{target}"\n', self.FILES)
+
+    def test_rooms_see_those_below(self):
+        self.assertEqual(self.includes("src/rt/boot/a.cpp", "rt/sched/park.hpp"), [])
+        self.assertEqual(
+            self.includes("src/rt/core/a.cpp", "rt/sched/park.hpp"),
+            ["includes src/rt/sched/park.hpp: rt/sched/ lies above rt/core/: call it through a hook (rt/sched/hooks.hpp)"],
+        )
+        self.assertEqual(len(self.includes("src/rt/services/bubble/a.cpp", "rt/boot/boot.hpp")), 1)
+
+    def test_the_facade_is_for_the_layers_above(self):
+        self.assertEqual(len(self.includes("src/rt/boot/a.cpp", "rt/rt.hpp")), 1)
+        self.assertEqual(self.includes("src/chan/a.cpp", "rt/rt.hpp"), [])
+
+    def test_unknown_rooms(self):
+        self.assertIn("src/rt/odd is no room", self.includes("src/rt/boot/a.cpp", "rt/odd/a.hpp")[0])
+
+
+class Headers(unittest.TestCase):
+    def breaches(self, **files):
+        named = {"src/rt/core/" + name.replace("_", ".", 1): text for name, text in files.items()}
+        return [f"{path}:{line}: {message}" for path, line, message in layers.check_headers(named)]
+
+    def test_a_header_declares_what_its_own_file_defines(self):
+        own = "namespace weft::rt {\nint f(int a) noexcept;\n}\n"
+        body = "namespace weft::rt {\nnamespace {\nint g() { return 1; }\n}\nint f(int a) noexcept\n{\n    return a + g();\n}\n}\n"
+        self.assertEqual(self.breaches(a_hpp=own, a_cpp=body), [])
+        self.assertEqual(
+            self.breaches(a_hpp=own, a_cpp="", b_hpp="", b_cpp=body),
+            ["src/rt/core/a.hpp:2: declares f(), which src/rt/core/b.cpp defines"],
+        )
+
+    def test_a_file_has_its_header(self):
+        self.assertEqual(self.breaches(a_cpp="int f() { return 1; }"), ["src/rt/core/a.cpp:1: has no header"])
+
+    def test_members_variables_and_calls_are_no_declarations(self):
+        header = (
+            "struct s {\n    void f();\n};\nextern const s table;\ninline int h() { return f(); }\n"
+            "template <class T>\nvoid f(T);\nusing fn = void (*)(int);\n"
+        )
+        self.assertEqual(self.breaches(a_hpp=header, a_cpp="", b_hpp="", b_cpp="void f() {}\nint table() { return 1; }\n"), [])
 
 
 class PublicHeaders(unittest.TestCase):
@@ -105,7 +156,7 @@ class PublicHeaders(unittest.TestCase):
 
 class ThreadLocals(unittest.TestCase):
     def test_only_in_their_file(self):
-        self.assertEqual(messages("src/rt/tls.cpp", "thread_local int a;\n__thread int b;\n"), [])
+        self.assertEqual(messages("src/rt/core/thread_local.cpp", "thread_local int a;\n__thread int b;\n"), [])
         for path in ("src/rt/m.cpp", "src/sys/tls.cpp", "include/weft/go.hpp"):
             with self.subTest(path=path):
                 self.assertEqual(len(messages(path, "static thread_local int a;\n")), 1)
@@ -213,19 +264,20 @@ class Tree(unittest.TestCase):
             root = Path(folder)
             self.assertEqual(self.run_main(folder)[0], 2)
             for path, text in {
-                "src/rt/rt.hpp": "#pragma once\n",
-                "src/rt/tls.cpp": '#include "rt/rt.hpp"\nthread_local int a;\n',
+                "src/rt/rt.hpp": '#include "rt/core/thread_local.hpp"\n',
+                "src/rt/core/thread_local.hpp": "int get();\n",
+                "src/rt/core/thread_local.cpp": '#include "rt/core/thread_local.hpp"\nthread_local int a;\nint get() { return a; }\n',
                 "src/sync/mutex.cpp": '#include "rt/rt.hpp"\n#include "weft/sync.hpp"\n',
                 "include/weft/sync.hpp": "#pragma once\n",
             }.items():
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_text(text, encoding="utf-8")
-            self.assertEqual(self.run_main(folder), (0, "layers: 4 files, 0 breaches\n"))
+            self.assertEqual(self.run_main(folder), (0, "layers: 5 files, 0 breaches\n"))
             (root / "src/sync/mutex.cpp").write_text("\nthread_local int a;\n", encoding="utf-8")
             status, output = self.run_main(folder)
             self.assertEqual(status, 1)
             self.assertIn("src/sync/mutex.cpp:2: thread_local", output)
-            self.assertIn("layers: 4 files, 1 breach\n", output)
+            self.assertIn("layers: 5 files, 1 breach\n", output)
 
     def test_usage(self):
         self.assertEqual(self.run_main("--help")[0], 0)

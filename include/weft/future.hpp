@@ -1,8 +1,6 @@
 // async and future: a goroutine with a result.
 #pragma once
 
-#include <cxxabi.h>
-
 #include <chrono>
 #include <concepts>
 #include <exception>
@@ -99,10 +97,11 @@ struct result_of : result_base<R> {
         if constexpr (Capture) {
             try {
                 g.self->call();
-            } catch (const abi::__forced_unwind&) {
-                throw;  // exit_goroutine()
             } catch (...) {
-                g.self->result.template emplace<2>(std::current_exception());
+                if (std::exception_ptr e = std::current_exception())
+                    g.self->result.template emplace<2>(std::move(e));
+                else
+                    throw;  // exit_goroutine(): a forced unwind is no exception object and goes on
             }
         } else {
             g.self->call();

@@ -1,8 +1,6 @@
 // group: goroutines that end before the scope does (structured concurrency; Go's errgroup).
 #pragma once
 
-#include <cxxabi.h>
-
 #include <concepts>
 #include <cstddef>
 #include <exception>
@@ -112,10 +110,11 @@ private:
                 } else {
                     std::invoke(std::forward<F>(f));
                 }
-            } catch (const abi::__forced_unwind&) {
-                throw;  // exit_goroutine()
             } catch (...) {
-                self.fail(std::current_exception());
+                if (std::exception_ptr e = std::current_exception())
+                    self.fail(std::move(e));
+                else
+                    throw;  // exit_goroutine(): a forced unwind is no exception object and goes on
             }
         }
         static void finish(group& self) noexcept { self.leave(); }

@@ -258,6 +258,11 @@ std::int64_t monotonic_now() noexcept
     return model::runtime::get().now();
 }
 
+bool is_static(const void*) noexcept
+{
+    return false;
+}
+
 bool has_membarrier() noexcept
 {
     return true;
@@ -283,10 +288,21 @@ std::int64_t now() noexcept
     return sys::monotonic_now();
 }
 
+[[noreturn]] void panic(const char* what) noexcept
+{
+    std::fprintf(stderr, "panic: %s\n", what);
+    std::abort();
+}
+
 }  // namespace weft::rt
 
 namespace weft::detail {
 
 void explore_point_slow() noexcept {}
+
+bool runtime_stopped() noexcept
+{
+    return false;
+}
 
 }  // namespace weft::detail

@@ -142,7 +142,7 @@ void print_stack(base::printer& out, std::span<const void* const> pcs, sys::walk
     unsigned number = 0;
     while (!pcs.empty()) {
         const repetition r = repeated(pcs);
-        const bool collapse = r.times >= worth_it;
+        const bool collapse = names == sys::naming::plain && r.times >= worth_it;  // in reports of faults
         for (const void* pc : pcs.first(collapse ? r.period : 1))
             number += sys::print_frame(out, number, pc, names) ? 1U : 0U;
         if (collapse && r.period == 1)

@@ -87,10 +87,11 @@ void member_main(void* storage)
     } const end{g::of_storage(storage)->member};
     try {
         end.member->body(storage);
-    } catch (const abi::__forced_unwind&) {
-        throw;  // exit_goroutine()
     } catch (...) {
-        end.member->in->failed(std::current_exception());
+        std::exception_ptr what = std::current_exception();
+        if (!what)
+            throw;  // exit_goroutine() is no exception object, and goes on
+        end.member->in->failed(std::move(what));
     }
 }
 
