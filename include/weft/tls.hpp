@@ -321,8 +321,9 @@ private:
     std::unique_ptr<parts> all_;  ///< null when moved from
 };
 
-/// Shakes hands as a client over `conn`. `host` is whom the certificate must be for, a name or an IP address, and what
-/// the server is told; no port. Deadlines that `conn` has are replaced: by the handshake's, then by none.
+/// Shakes hands as a client over `conn`. `host` is whom the certificate must be for, a name or an IP address as in
+/// net::address, brackets or not, and what the server is told; no port. Throws std::invalid_argument for anything else,
+/// as "", ".example.org" and "127.1". Deadlines that `conn` has are replaced: by the handshake's, then by none.
 template <connection Conn>
 [[nodiscard]] stream<Conn> connect(Conn conn, const client& settings, std::string_view host,
                                    std::chrono::nanoseconds timeout = default_handshake_timeout)

@@ -40,6 +40,7 @@
 #include "tls/errors.hpp"
 #include "tls/settings.hpp"
 #include "weft/mutex.hpp"
+#include "weft/net.hpp"
 
 namespace weft::tls::detail {
 
@@ -240,25 +241,47 @@ void engine::state::say_why_it_failed()
     send_bye();
 }
 
+namespace {
+
+struct peer_name {
+    std::string text;
+    bool is_address;
+};
+
+/// What `host` is, by weft::net's rules for addresses, so that what is verified is what is dialled: OpenSSL's parser
+/// takes "0127.0.0.1" for one too. Nor may OpenSSL see an empty name, which would be any host to it, or a leading dot,
+/// which would be any host below that name.
+peer_name name_of(std::string_view host)
+{
+    const bool in_brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
+    const std::string_view inner = in_brackets ? host.substr(1, host.size() - 2) : host;
+    std::error_code ec;
+    if (const net::address a = net::address::parse('[' + std::string(inner) + "]:0", ec)) {
+        const std::string text = a.host();
+        return {text.substr(0, text.find('%')), true};  // certificates have no zones
+    }
+    const std::string_view name = host.ends_with('.') ? host.substr(0, host.size() - 1) : host;
+    if (name.find_first_not_of("0123456789.") == std::string_view::npos || name.size() > 253 || name.front() == '.' ||
+        host.find("..") != std::string_view::npos ||
+        name.find_first_of(std::string_view("\0:[]%", 5)) != std::string_view::npos)
+        throw std::invalid_argument(
+            "weft::tls::connect: the host is a name or an IP address, without a port: nothing "
+            "to verify in '" +
+            std::string(host) + "'");
+    return {std::string(name), false};
+}
+
+}  // namespace
+
 engine::engine(const client& settings, std::string_view host, transport& under)
 {
-    while (!host.empty() && host.back() == '.')
-        host.remove_suffix(1);
-    // A leading dot would mean any host below that name to OpenSSL.
-    if (host.empty() || host.size() > 253 || host.front() == '.' || host.find("..") != std::string_view::npos ||
-        host.find('\0') != std::string_view::npos)
-        throw std::invalid_argument("weft::tls::connect: the host is a name or an IP address: nothing to verify in '" +
-                                    std::string(host) + "'");
-    if (host.front() == '[' && host.back() == ']')
-        host = host.substr(1, host.size() - 2);
-    state_ = std::make_unique<state>(under, settings.settings_, host);
+    const peer_name peer = name_of(host);
+    state_ = std::make_unique<state>(under, settings.settings_, peer.text);
     SSL* const ssl = state_->ssl.get();
     SSL_set_connect_state(ssl);
-    const std::string& name = state_->host;
-    const std::unique_ptr<ASN1_OCTET_STRING, freed_by<ASN1_OCTET_STRING_free>> address(a2i_IPADDRESS(name.c_str()));
-    ERR_clear_error();
+    std::string& name = state_->host;
     bool good = false;
-    if (address) {
+    if (peer.is_address) {
         good = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str()) == 1;
     } else {
         // RFC 9525, 1.3: the common name is no host name. As in Go and browsers.
@@ -266,7 +289,7 @@ engine::engine(const client& settings, std::string_view host, transport& under)
         SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | (old ? 0U : X509_CHECK_FLAG_NEVER_CHECK_SUBJECT));
         good = SSL_set1_host(ssl, name.c_str()) == 1 &&
                // SSL_set_tlsext_host_name(), which is a macro with C's casts.
-               SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, state_->host.data()) == 1;
+               SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name.data()) == 1;
     }
     if (!good)
         throw std::invalid_argument("weft::tls::connect: not a host: '" + name + "'");

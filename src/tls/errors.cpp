@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
+#include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 
 #include "weft/tls.hpp"
@@ -108,6 +109,18 @@ const std::error_category& category() noexcept
 
 namespace detail {
 
+namespace {
+
+/// Whether the certificate that was looked at could have been for a host by its common name only.
+bool has_no_hosts(const SSL* ssl) noexcept
+{
+    const STACK_OF(X509)* const chain = SSL_get0_verified_chain(ssl);
+    const X509* const own = chain == nullptr ? nullptr : sk_X509_value(chain, 0);
+    return own != nullptr && X509_get_ext_by_NID(own, NID_subject_alt_name, -1) < 0;
+}
+
+}  // namespace
+
 std::error_code take_error(const SSL* ssl, const std::string& host, std::string& problem)
 {
     // The first is the cause; those after it are said on the way out.
@@ -117,8 +130,13 @@ std::error_code take_error(const SSL* ssl, const std::string& host, std::string&
         const long result = SSL_get_verify_result(ssl);
         const error kind = of_certificate(result);
         problem = X509_verify_cert_error_string(result);
-        if (kind == error::wrong_host)
+        if (kind == error::wrong_host) {
             problem += ", wanted " + host;
+            if (has_no_hosts(ssl))
+                problem +=
+                    "; the certificate has no subjectAltName: renew it with one (client_options::allow_common_name "
+                    "accepts its common name until then)";
+        }
         return kind;
     }
     const char* const words = ERR_reason_error_string(first);

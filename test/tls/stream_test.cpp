@@ -211,7 +211,9 @@ WEFT_TEST(tls_test, bad_certificates_are_told_apart)
     // Nor when it is all there is, but for a client that says so.
     const identity old = make_identity({.name = "localhost", .issuer = &root});
     const tls::server of_old({.certificate = old.certificate_pem(), .key = old.key_pem()});
-    EXPECT_EQ(meet(certificates().client(), of_old, "localhost").client_error, tls::error::wrong_host);
+    const met refuses = meet(certificates().client(), of_old, "localhost");
+    EXPECT_EQ(refuses.client_error, tls::error::wrong_host);
+    EXPECT_NE(refuses.client_problem.find("allow_common_name"), std::string::npos) << refuses.client_problem;
     const tls::client of_olds(
         {.allow_common_name = true, .authorities = root.certificate_pem(), .system_authorities = false});
     EXPECT_FALSE(meet(of_olds, of_old, "localhost").client_error);
@@ -258,12 +260,54 @@ WEFT_TEST(tls_test, settings_are_checked)
     EXPECT_THROW(tls::server({.certificate = a.certificate_pem(), .key = {}}), std::invalid_argument);
     EXPECT_THROW(tls::client({.authorities = {"nonsense"}}), std::invalid_argument);
     EXPECT_THROW(tls::client({.protocols = {""}}), std::invalid_argument);
-    for (const char* host : {"", ".", ".localhost", "a..b", "a\0b"}) {
+}
+
+// What OpenSSL would take for "any host", for any host below a name, or for an address that other parsers read in
+// another way.
+WEFT_TEST(tls_test, what_is_no_host_is_refused)
+{
+    using namespace std::string_view_literals;
+    for (const std::string_view host : {""sv,
+                                        "."sv,
+                                        ".."sv,
+                                        "[]"sv,
+                                        "[].."sv,
+                                        ".localhost"sv,
+                                        "[.localhost]"sv,
+                                        "[localhost]"sv,
+                                        "a..b"sv,
+                                        "a.."sv,
+                                        "localhost\0"sv,
+                                        "localhost\0.example.org"sv,
+                                        "127.0.0.1\0"sv,
+                                        "[::1\0]"sv,
+                                        "localhost:443"sv,
+                                        "[::1]:443"sv,
+                                        "0127.0.0.1"sv,
+                                        "127.0.0.01"sv,
+                                        "127.1"sv,
+                                        "127.0.0.1."sv,
+                                        "1"sv,
+                                        "::ffff:0127.0.0.1"sv,
+                                        "[::1"sv,
+                                        "::1]"sv}) {
         auto [near, far] = memory_conn::pair();
-        EXPECT_THROW((void)tls::connect(std::move(near), certificates().client(),
-                                        std::string_view(host, host == std::string_view("a") ? 3 : std::strlen(host))),
-                     std::invalid_argument);
+        far.close();
+        EXPECT_THROW((void)tls::connect(std::move(near), certificates().client(), host), std::invalid_argument) << host;
     }
+}
+
+WEFT_TEST(tls_test, addresses_in_all_their_forms)
+{
+    const identity shown =
+        make_identity({.name = "x", .hosts = "IP:127.0.0.1,IP:::1,IP:fe80::1", .issuer = &certificates().root});
+    const tls::server server({.certificate = shown.certificate_pem(), .key = shown.key_pem()});
+    for (const char* host : {"127.0.0.1", "::ffff:127.0.0.1", "::1", "[::1]", "0:0::1", "fe80::1%lo"}) {
+        met m = meet(certificates().client(), server, host);
+        EXPECT_FALSE(m.client_error) << host << ": " << m.client_error.message();
+    }
+    for (const char* host : {"127.0.0.2", "::2", "fe80::2%lo"})
+        EXPECT_EQ(meet(certificates().client(), server, host).client_error, tls::error::wrong_host) << host;
 }
 
 WEFT_TEST(tls_test, protocols_are_chosen)
