@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "fixture.hpp"
+#include "weft/future.hpp"
+#include "weft/local.hpp"
 #include "weft/select.hpp"
 
 namespace {
@@ -131,6 +133,106 @@ WEFT_TEST(chan_types_test, owners)
     passes<std::unique_ptr<int>>([] { return std::make_unique<int>(7); }, points_at);
     const auto returns = [](const auto& a, const auto& b) { return a() == b(); };
     passes<std::function<int()>>([] { return std::function<int()>([] { return 7; }); }, returns);
+}
+
+/// A list whose links are channels.
+struct node {
+    int value = 0;
+    chan<node> next;
+    weft::sender<node> back;
+};
+
+WEFT_TEST(chan_types_test, an_element_may_contain_channels_of_its_own_type)
+{
+    const chan<node> c(1);
+    const chan<node> next(1);
+    next.send({2, {}, {}});
+    c.send({1, next, c});
+    const std::optional<node> got = c.recv();
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->value, 1);
+    EXPECT_EQ(got->next.recv()->value, 2);
+    got->back.send({3, {}, {}});
+    EXPECT_EQ(c.recv()->value, 3);
+}
+
+// One inside the other: ended one after the other, not one on the other's stack.
+WEFT_TEST(chan_types_test, deeply_nested_channels_end)
+{
+    chan<node> c(1);
+    for (int i = 0; i < 200'000; ++i) {
+        chan<node> outer(1);
+        outer.send({i, std::move(c), {}});
+        c = std::move(outer);
+    }
+    c = {};
+}
+
+/// As pointers of COM, which let go when their address is asked for.
+struct with_address_of_its_own {
+    int v = 0;
+    explicit with_address_of_its_own(int x = 0) : v(x) {}
+    with_address_of_its_own(with_address_of_its_own&& other) noexcept : v(std::exchange(other.v, 0)) {}
+    with_address_of_its_own& operator=(with_address_of_its_own&& other) noexcept
+    {
+        v = std::exchange(other.v, 0);
+        return *this;
+    }
+    ~with_address_of_its_own() = default;
+    with_address_of_its_own* operator&()  // NOLINT(google-runtime-operator): that is the point
+    {
+        v = 0;
+        return this;
+    }
+};
+
+WEFT_TEST(chan_types_test, an_address_of_its_own_is_not_asked_for)
+{
+    using element = with_address_of_its_own;
+    const chan<element> c(1);
+    c.send(element(7));
+    EXPECT_EQ(c.recv()->v, 7);
+    element one(8);
+    EXPECT_EQ(c.try_send(std::move(one)), chan_status::success);
+    element into(1);
+    EXPECT_EQ(c.try_recv(into), chan_status::success);
+    EXPECT_EQ(into.v, 8);
+    EXPECT_EQ(weft::select(weft::on_send(c, element(9))), 0U);
+    EXPECT_EQ(weft::select(weft::on_recv(c, [](std::optional<element> e) { EXPECT_EQ(e->v, 9); })), 0U);
+    EXPECT_EQ(weft::async([] { return element(5); }).get().v, 5);
+    weft::local<element> l([] { return element(3); });
+    EXPECT_EQ(l->v, 3);
+    l.reset();
+}
+
+/// What is left of it after a move closes the channel that it was in.
+struct closes_its_channel {
+    static inline bool armed = false;
+    const chan<closes_its_channel>* in;
+    bool left = false;
+    explicit closes_its_channel(const chan<closes_its_channel>& c) : in(&c) {}
+    closes_its_channel(closes_its_channel&& other) noexcept : in(other.in) { other.left = true; }
+    closes_its_channel& operator=(closes_its_channel&&) = delete;
+    ~closes_its_channel()
+    {
+        if (left && std::exchange(armed, false))
+            in->close();
+    }
+};
+
+WEFT_TEST(chan_types_test, destructors_run_without_the_lock)
+{
+    const chan<closes_its_channel> c(1);
+    c.send(closes_its_channel(c));
+    closes_its_channel::armed = true;
+    EXPECT_TRUE(c.recv());
+    EXPECT_FALSE(closes_its_channel::armed);
+    EXPECT_EQ(c.try_send(closes_its_channel(c)), chan_status::closed);
+    const chan<closes_its_channel> d(1);
+    d.send(closes_its_channel(d));
+    closes_its_channel::armed = true;
+    EXPECT_EQ(weft::select(weft::on_recv(d)), 0U);
+    EXPECT_FALSE(closes_its_channel::armed);
 }
 
 }  // namespace

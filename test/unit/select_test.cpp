@@ -329,6 +329,102 @@ WEFT_TEST(select_test, an_rvalue_is_moved_from_only_when_its_case_is_chosen)
     EXPECT_TRUE(q);
 }
 
+WEFT_TEST(select_test, a_kept_case_sends_a_copy_each_time)
+{
+    const chan<std::string> c(3);
+    const std::string text(100, 't');
+    auto kept = on_send(c, text);
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(select(kept), 0U);
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(c.recv(), text);
+}
+
+// At every moment one of the two channels has a value: the deadline that has passed must not be chosen.
+WEFT_TEST(select_test, a_deadline_that_has_passed_does_not_win_over_a_ready_channel)
+{
+    const chan<int> a(1);
+    const chan<int> b(1);
+    std::atomic<std::size_t> begun{0};
+    std::atomic<std::size_t> moved{0};
+    const std::size_t rounds = scaled(5'000);
+    std::thread moving(
+        [&]
+        {
+            for (std::size_t i = 1; i <= rounds; ++i) {
+                while (begun < i)
+                    std::this_thread::yield();
+                b.send(1);
+                int old = 0;
+                (void)a.try_recv(old);
+                moved = i;
+            }
+        });
+    for (std::size_t i = 1; i <= rounds; ++i) {
+        a.send(1);
+        begun = i;
+        EXPECT_NE(select(on_recv(a), on_recv(b), on_timeout(0ms)), 2U);
+        while (moved < i)
+            std::this_thread::yield();
+        int left = 0;
+        (void)a.try_recv(left);
+        (void)b.try_recv(left);
+    }
+    moving.join();
+}
+
+/// Move-only, and its move throws when it is told to.
+struct throws_when_moved {
+    std::unique_ptr<int> owned;
+    bool armed = false;
+    explicit throws_when_moved(int v, bool a = false) : owned(std::make_unique<int>(v)), armed(a) {}
+    throws_when_moved(throws_when_moved&& other) noexcept(false)
+    {
+        if (other.armed)
+            throw std::runtime_error("move");
+        owned = std::move(other.owned);
+    }
+    throws_when_moved& operator=(throws_when_moved&& other) noexcept(false)
+    {
+        owned = std::move(other.owned);
+        return *this;
+    }
+    ~throws_when_moved() = default;
+};
+
+WEFT_TEST(select_test, values_stay_when_a_later_case_throws)
+{
+    const chan<throws_when_moved> a(1);
+    const chan<throws_when_moved> b(1);
+    throws_when_moved first(7);
+    throws_when_moved second(8, true);
+    EXPECT_THROW(select(on_send(a, std::move(first)), on_send(b, std::move(second))), std::runtime_error);
+    EXPECT_EQ(a.size(), 0U);
+    ASSERT_TRUE(first.owned);
+    EXPECT_EQ(*first.owned, 7);
+    b.close();
+    const chan<throws_when_moved> never;
+    second.armed = false;
+    EXPECT_THROW(select(on_send(never, std::move(first)), on_send(b, std::move(second))), weft::closed_channel);
+    EXPECT_TRUE(first.owned && second.owned);
+}
+
+WEFT_TEST(select_test, a_handler_may_clear_its_selector)
+{
+    const chan<int> c(1);
+    c.send(1);
+    weft::selector s;
+    int after_clear = 0;
+    s.on_recv(c,
+              [&, kept = std::make_shared<int>(5)](std::optional<int>)
+              {
+                  s.clear();
+                  after_clear = *kept;
+              });
+    EXPECT_EQ(s.wait(), 0U);
+    EXPECT_EQ(after_clear, 5);
+}
+
 WEFT_TEST(select_test, an_lvalue_is_copied)
 {
     const chan<std::string> c(2);
