@@ -47,8 +47,14 @@ inline constexpr bool thread_sanitizer = true;
 inline constexpr bool thread_sanitizer = false;
 #endif
 
-/// The sanitizer that the program is built with and weft is not, as -fsanitize= names it; null: there is none.
-[[nodiscard]] const char* sanitizer_of_program_alone() noexcept;
+/// A sanitizer that the program is built with and weft is not, in words for its user.
+struct sanitizer_mismatch {
+    const char* sanitizer;  ///< as -fsanitize= names it
+    const char* effect;
+    const char* cure;
+};
+/// Null: there is none.
+[[nodiscard]] const sanitizer_mismatch* sanitizer_of_program_alone() noexcept;
 
 /// OS threads that the sanitizer itself keeps in the process.
 inline constexpr int sanitizer_threads = thread_sanitizer ? 1 : 0;

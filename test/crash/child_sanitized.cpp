@@ -1,4 +1,4 @@
-// Built with AddressSanitizer, beside a weft that is not: it has to hear of that.
+// Built with a sanitizer, beside a weft that is not: it has to hear of that.
 #include "../support/scenarios.hpp"
 #include "weft/weft.hpp"
 

@@ -1,6 +1,7 @@
 // How the runtime starts, and what WEFT_PROCS may say.
 #include <gtest/gtest.h>
 
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -36,14 +37,20 @@ TEST(start_test, a_bad_number_of_procs_is_refused_by_every_start)
     EXPECT_TRUE(twice.exited(2)) << twice;
 }
 
-#ifdef WEFT_SANITIZED_CHILD
+#ifdef WEFT_SANITIZED_CHILDREN
 TEST(start_test, a_sanitizer_of_the_program_alone_is_said)
 {
-    const outcome o = run_child("child_sanitized", "", {"ASAN_OPTIONS=detect_leaks=0"});
-    EXPECT_TRUE(o.exited(0)) << o;
-    EXPECT_TRUE(o.wrote("ran")) << o;
-    EXPECT_TRUE(o.reported("built with -fsanitize=address and weft is not")) << o;
-    EXPECT_TRUE(o.reported("-D WEFT_SANITIZE=address")) << o;
+    std::istringstream names(WEFT_SANITIZED_CHILDREN);
+    for (std::string name; names >> name;) {
+        SCOPED_TRACE(name);
+        const outcome o =
+            run_child("child_sanitized_" + name, "",
+                      {"ASAN_OPTIONS=detect_leaks=0", "LSAN_OPTIONS=detect_leaks=0", "TSAN_OPTIONS=report_bugs=0"});
+        EXPECT_TRUE(o.exited(0)) << o;
+        EXPECT_TRUE(o.wrote("ran")) << o;
+        EXPECT_TRUE(o.reported("built with -fsanitize=" + name + " and weft is not")) << o;
+        EXPECT_TRUE(o.reported("-D WEFT_SANITIZE=" + (name == "leak" ? "address" : name))) << o;
+    }
 }
 #endif
 

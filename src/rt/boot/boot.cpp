@@ -4,7 +4,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -226,15 +225,9 @@ void in_forked_child() noexcept
 /// A sanitizer that does not hear of switches takes goroutines for one thread's confused frames.
 void say_if_sanitizers_differ() noexcept
 {
-    const char* const name = sys::sanitizer_of_program_alone();
-    if (name == nullptr)
-        return;
-    const bool races = std::strcmp(name, "thread") == 0;
-    base::report(
-        "weft: this program is built with -fsanitize=%s and weft is not: %s. Build weft with -D WEFT_SANITIZE=%s\n",
-        name,
-        races ? "expect reports of data races that are none" : "errors on goroutines' stacks and leaks are missed",
-        name);
+    if (const sys::sanitizer_mismatch* const m = sys::sanitizer_of_program_alone(); m != nullptr)
+        base::report("weft: this program is built with -fsanitize=%s and weft is not: %s; %s\n", m->sanitizer,
+                     m->effect, m->cure);
 }
 
 void start(const options& opt)
