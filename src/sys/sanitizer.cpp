@@ -20,7 +20,7 @@ const sanitizer_mismatch* sanitizer_of_program_alone() noexcept
         "build the program with -fsanitize=address, and weft with -D WEFT_SANITIZE=address"};
     static constexpr sanitizer_mismatch memory{
         "memory", "expect reports of uninitialized memory that is not",
-        "weft cannot be built with it: use -fsanitize=address, and weft with -D WEFT_SANITIZE=address"};
+        "weft does not support it: use -fsanitize=address, and weft with -D WEFT_SANITIZE=address"};
     static constexpr sanitizer_mismatch thread{"thread", "expect reports of data races that are none",
                                                "build weft with -D WEFT_SANITIZE=thread"};
     if (!address_sanitizer && &__asan_init != nullptr)
