@@ -197,8 +197,9 @@ public:
     event(event&&) noexcept = default;
     event& operator=(event&&) noexcept = default;
 
-    /// Adds `n`; waits only when the counter would pass 2^64 - 2. The overload with `ec` may be called in a signal
-    /// handler, with an `n` that needs no wait: it takes no lock there, parks nothing and leaves errno as it is.
+    /// Adds `n`. Never waits, and has no deadline: a counter that would pass 2^64 - 2 stays as it is, and the error is
+    /// std::errc::resource_unavailable_try_again. The overload with `ec` may be called in a signal handler: it takes no
+    /// lock, parks nothing, allocates nothing and leaves errno as it is.
     void set(std::uint64_t n = 1)
     {
         detail::or_throw("weft::io: event", [&](std::error_code& ec) { set(n, ec); });

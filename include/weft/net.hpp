@@ -309,8 +309,8 @@ public:
 /// A UDP socket at `where`; of the options those of addresses count.
 [[nodiscard]] WEFT_API udp_conn listen_udp(std::string_view where, const listen_options& options = {});
 [[nodiscard]] WEFT_API udp_conn listen_udp(std::string_view where, const listen_options& options, std::error_code& ec);
-/// A UDP socket that sends to, and receives from, `where` alone. A refusal of the other side (ICMP) is an error of the
-/// next call.
+/// A UDP socket that sends to, and receives from, `where` alone, which is never its own address. A refusal of the other
+/// side (ICMP) is an error of the next call.
 [[nodiscard]] WEFT_API udp_conn dial_udp(std::string_view where, const context& ctx = {});
 [[nodiscard]] WEFT_API udp_conn dial_udp(std::string_view where, const context& ctx, std::error_code& ec);
 

@@ -76,10 +76,7 @@ void event::set(std::uint64_t n, std::error_code& ec) noexcept
 {
     const auto bytes = std::as_bytes(std::span(&n, 1));
     const ssize_t put = fd_ == nullptr ? -EBADF : fd_->write_at_once(bytes);
-    if (put == -EAGAIN)
-        (void)finish(ec, fd_->write_all(bytes));
-    else
-        set_error(ec, put < 0 ? static_cast<int>(-put) : 0);
+    set_error(ec, put < 0 ? static_cast<int>(-put) : 0);
 }
 
 std::uint64_t event::wait(std::error_code& ec) noexcept

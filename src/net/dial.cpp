@@ -25,20 +25,6 @@ struct attempt {
     int error = 0;
 };
 
-/// A port of this machine that is free, and is one of those that the kernel chooses from, can be chosen for the very
-/// connection to it: both ends are then the same socket. Without that the answer is a refusal.
-bool is_connected_to_itself(io::fd& f) noexcept
-{
-    const address mine = local_address_of(&f);
-    if (!mine || mine != remote_address_of(&f))
-        return false;
-    // Reset: nothing lingers at the port, which may be that of a server about to start.
-    const ::linger at_once{1, 0};
-    (void)f.with_number([&](int number)
-                        { return sys::set_option(number, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once); });
-    return true;
-}
-
 attempt connect_one(const address& to, const context& ctx) noexcept
 {
     const bool local = to.kind() == address::family::unix_socket;
@@ -55,8 +41,6 @@ attempt connect_one(const address& to, const context& ctx) noexcept
         const io::canceler watch(ctx, *f, io::poll_side::write);
         error = connect_stream(*f, to);
     }
-    if (error == 0 && !local && is_connected_to_itself(*f))
-        error = ECONNREFUSED;
     if (error != 0)
         return {{}, error};
     f->set_deadline(io::poll_side::write, rt::never);  // it may have ended too late to matter

@@ -138,11 +138,19 @@ void remove_path_at_close(io::fd& f, const address& where)
             f.remove_at_close(std::move(*file));
 }
 
-int connect_stream(io::fd& f, const address& to) noexcept
+bool is_connected_to_itself(int number) noexcept
 {
-    const io::fd::side_guard mine(f, io::poll_side::write);
-    if (mine.error() != 0)
-        return mine.error();
+    address_slot near;
+    address_slot far;
+    return sys::local_name(number, near.at(), &near.size) == 0 && sys::remote_name(number, far.at(), &far.size) == 0 &&
+           near.get() == far.get();
+}
+
+namespace {
+
+/// Until it is connected: 0 or an errno.
+int connect_by(const io::fd::side_guard& mine, const io::fd& f, const address& to) noexcept
+{
     const auto size = static_cast<socklen_t>(to.size());
     int error = -sys::connect_socket(f.number(), sockaddr_of(to), size);
     // A Unix socket whose listener has no room says EAGAIN, and nothing tells when there is some.
@@ -166,6 +174,22 @@ int connect_stream(io::fd& f, const address& to) noexcept
         error = named == -ENOTCONN ? EINPROGRESS : -named;
     }
     return error == EISCONN ? 0 : error;
+}
+
+}  // namespace
+
+int connect_stream(io::fd& f, const address& to) noexcept
+{
+    const io::fd::side_guard mine(f, io::poll_side::write);
+    if (mine.error() != 0)
+        return mine.error();
+    const int error = connect_by(mine, f, to);
+    if (error != 0 || to.kind() == address::family::unix_socket || !is_connected_to_itself(f.number()))
+        return error;
+    // Nothing listens at the port, which may be that of a server about to start: a reset leaves nothing there.
+    const ::linger at_once{1, 0};
+    (void)sys::set_option(f.number(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    return ECONNREFUSED;
 }
 
 int accept_next(io::fd& f) noexcept

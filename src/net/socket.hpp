@@ -46,8 +46,11 @@ void prepare(int number, bool no_delay, const keep_alive& alive) noexcept;
 [[nodiscard]] int open_listener(const address& where, const listen_options& options) noexcept;
 /// A listener at a Unix socket's path takes the file away when it is closed, if it is still the one that it made.
 void remove_path_at_close(io::fd& f, const address& where);
-/// Connects, waiting: an errno.
+/// Connects, waiting: an errno. ECONNREFUSED: also when it would be to itself.
 [[nodiscard]] int connect_stream(io::fd& f, const address& to) noexcept;
+/// Whether both ends of a connected IP socket are this one. A port of this machine that is free, and is one of those
+/// that the kernel chooses from, can be chosen for the very socket that connects to it.
+[[nodiscard]] bool is_connected_to_itself(int number) noexcept;
 /// The next connection of a listener, as tcp_listener::accept(): a descriptor, or a negative errno.
 [[nodiscard]] int accept_next(io::fd& f) noexcept;
 

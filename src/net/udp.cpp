@@ -62,6 +62,21 @@ int open_udp(const address& where, const listen_options& options) noexcept
     return error;
 }
 
+/// A socket that is connected with `to`: a descriptor or a negative errno.
+int open_connected(const address& to) noexcept
+{
+    const int number = sys::open_socket(domain_of(to), SOCK_DGRAM, 0);
+    if (number < 0)
+        return number;
+    int made = sys::connect_socket(number, sockaddr_of(to), static_cast<socklen_t>(to.size()));
+    if (made == 0 && !is_connected_to_itself(number))
+        return number;
+    if (made == 0)
+        made = open_connected(to);  // while this one has the port
+    sys::close_descriptor(number);
+    return made;
+}
+
 udp_conn made_of(int number, std::error_code& ec) noexcept
 {
     if (number < 0) {
@@ -233,14 +248,10 @@ udp_conn listen_udp(std::string_view where, const listen_options& options)
 udp_conn dial_udp(std::string_view where, const context& ctx, std::error_code& ec)
 {
     for (const address& to : resolve(where, ctx, false, ec)) {
-        const int number = sys::open_socket(domain_of(to), SOCK_DGRAM, 0);
-        const int error =
-            number < 0 ? number : sys::connect_socket(number, sockaddr_of(to), static_cast<socklen_t>(to.size()));
-        if (error >= 0)
-            return made_of(number, ec);
+        const int number = open_connected(to);
         if (number >= 0)
-            sys::close_descriptor(number);
-        set_error(ec, -error);
+            return made_of(number, ec);
+        set_error(ec, -number);
     }
     return {};
 }

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/observe.hpp"
 #include "../support/scale.hpp"
 #include "../support/scenarios.hpp"
 #include "weft/testing.hpp"
@@ -341,8 +342,7 @@ int with_endless_sleepers()
                 weft::go([] { weft::sleep_for(std::chrono::hours::max()); });
             for (int i = 0; i < 100; ++i)
                 weft::go([] { weft::sleep_until(weft::clock::time_point::max()); });
-            for (int i = 0; i < 10'000 && weft::stats().goroutines_waiting < 300; ++i)
-                weft::sleep_for(std::chrono::milliseconds(1));
+            (void)weft::test::eventually([] { return weft::stats().goroutines_waiting >= 300; });
             say("waiting %llu", static_cast<unsigned long long>(weft::stats().goroutines_waiting));
             return 16;
         });

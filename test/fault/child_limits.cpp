@@ -1,9 +1,13 @@
-// Runs into limits: no address space, no threads, max_threads.
+// Runs into limits: no address space, no threads, max_threads, no ports.
 //
 // A scenario that ends by an exception says so on stdout and exits with 0; one that ends by a report of weft's dies of
 // it.
 #include <grp.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -291,6 +295,53 @@ int no_more_mappings()
         });
 }
 
+// A network of its own, with nothing but the loopback device.
+bool enter_empty_network()
+{
+    if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+        return false;
+    const int any = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ifreq device{"lo", {}};
+    device.ifr_flags = IFF_UP;
+    const bool up = any >= 0 && ::ioctl(any, SIOCSIFFLAGS, &device) == 0;
+    ::close(any);
+    return up;
+}
+
+// The ports that the kernel chooses from.
+bool set_ports(int first, int last)
+{
+    std::ofstream range("/proc/sys/net/ipv4/ip_local_port_range");
+    range << first << ' ' << last << std::flush;
+    return range.good();
+}
+
+// The port that is dialed is the only one, or one of two, that the kernel can choose for the one who dials.
+int dialed_port_is_chosen()
+{
+    const std::string where = "127.0.0.1:40000";
+    if (!enter_empty_network() || !set_ports(40'000, 40'000)) {
+        say("skipped: needs a network of its own");
+        return 0;
+    }
+    return weft::run(
+        [&]
+        {
+            std::error_code ec;
+            const auto stream = weft::net::dial(where, ec);
+            say("stream: %s", ec == std::errc::connection_refused ? "refused" : ec.message().c_str());
+            if (!set_ports(40'000, 40'001))
+                return 1;
+            int to_themselves = 0;
+            for (int i = 0; i < 100; ++i) {
+                const auto datagrams = weft::net::dial_udp(where);
+                to_themselves += datagrams.local_address() == datagrams.remote_address() ? 1 : 0;
+            }
+            say("datagrams to themselves: %d", to_themselves);
+            return 0;
+        });
+}
+
 }  // namespace
 
 int main(int argc, char** argv)
@@ -307,5 +358,6 @@ int main(int argc, char** argv)
                                      {"max_threads_reached", max_threads_reached},
                                      {"max_threads_suffices", max_threads_suffices},
                                      {"max_threads_of_one", max_threads_of_one},
-                                     {"no_more_mappings", no_more_mappings}});
+                                     {"no_more_mappings", no_more_mappings},
+                                     {"dialed_port_is_chosen", dialed_port_is_chosen}});
 }

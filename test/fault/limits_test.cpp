@@ -1,5 +1,5 @@
-// Out of memory, out of threads: an exception where the caller can catch one, else a report that says what ran out and
-// what to change.
+// Out of memory, out of threads, out of ports: an exception where the caller can catch one, else a report that says
+// what ran out and what to change.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -133,6 +133,17 @@ TEST(limits_test, no_more_mappings)
     const outcome o = run_child("child_limits", "no_more_mappings", {"WEFT_DEBUG=noguardmarker"});
     expect_report(o);
     EXPECT_TRUE(o.reported("vm.max_map_count")) << o;
+}
+
+// The only port that there is to choose is the one that is dialed: the socket would be connected to itself.
+TEST(limits_test, dialed_port_is_chosen)
+{
+    const outcome o = run_child("child_limits", "dialed_port_is_chosen");
+    EXPECT_TRUE(o.exited(0)) << o;
+    if (o.wrote("skipped"))
+        GTEST_SKIP() << o.out;
+    EXPECT_TRUE(o.wrote("stream: refused")) << o;
+    EXPECT_TRUE(o.wrote("datagrams to themselves: 0")) << o;
 }
 
 }  // namespace

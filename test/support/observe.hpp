@@ -94,12 +94,14 @@ private:
     int before_;
 };
 
-/// Tries to continue the calling goroutine on another OS thread; true when that worked. Needs two Ps: another
-/// goroutine occupies the thread until this one has been stolen from it, or the other one is stolen and it tries again.
+/// Continues the calling goroutine on another OS thread; false when that does not come true, as with eventually().
+/// Needs two Ps: another goroutine occupies the thread until this one has been stolen from it, or the other one is
+/// stolen and there is another attempt.
 [[gnu::noinline]] inline bool migrate()
 {
     const long before = thread_id();
-    for (int attempt = 0; attempt < 200; ++attempt) {
+    const auto moved = [before]
+    {
         struct words {
             std::atomic<bool> occupied{false};
             std::atomic<bool> resumed{false};
@@ -117,10 +119,9 @@ private:
             weft::yield();
         while (!shared->occupied);
         shared->resumed = true;
-        if (thread_id() != before)
-            return true;
-    }
-    return false;
+        return thread_id() != before;
+    };
+    return eventually(moved);
 }
 
 /// Counts its living objects.

@@ -165,13 +165,12 @@ WEFT_TEST(time_test, sleepers_wake_in_order)
 {
     const procs one(1);
     // A P that max_procs() has taken out of use gives up at its thread's next look: order holds from then on.
-    const auto others_run = []
-    {
-        const weft::runtime_stats now = weft::stats();
-        return now.threads_idle + 1 < now.threads;
-    };
-    for (int i = 0; i < 1'000'000 && others_run(); ++i)
-        weft::yield();
+    ASSERT_TRUE(weft::test::eventually(
+        []
+        {
+            const weft::runtime_stats now = weft::stats();
+            return now.threads_idle + 1 >= now.threads;
+        }));
     for (std::size_t round = 0; round < scaled(20); ++round) {
         constexpr int count = 100;
         // A P that is taken away from a goroutine whose thread does not run lets the next one overtake it, and run

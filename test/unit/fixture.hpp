@@ -14,6 +14,7 @@
 #include <ostream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "../support/observe.hpp"
@@ -119,28 +120,28 @@ class fixture : public ::testing::Test {
 protected:
     void SetUp() override
     {
-        // A failed test before this one may have left goroutines: it has been charged for them.
         before_ = census::take();
-        // A goroutine whose end somebody has already seen is counted for some instructions more, and the hibernator may
+        // A failed test before this one may have left goroutines that run on: it has been charged for them.
+        if (::testing::UnitTest::GetInstance()->Failed())
+            return;
+        // A goroutine whose end has already been seen is counted for some instructions more, and the hibernator may
         // have a file of /proc open for a moment.
-        for (int i = 0; i < 1'000; ++i) {
-            std::this_thread::yield();
-            const census again = census::take();
-            if (before_.running == 0 && again == before_)
-                break;
-            before_ = again;
-        }
+        EXPECT_TRUE(spin_until(
+            [this]
+            {
+                const census last = std::exchange(before_, census::take());
+                return before_.running == 0 && before_ == last;
+            }));
     }
     void TearDown() override
     {
-        census after = census::take();
-        for (int i = 0; i < 20'000 && !(after == before_); ++i) {
-            if (i < 1'000)
-                std::this_thread::yield();
-            else
-                std::this_thread::sleep_for(std::chrono::milliseconds(1));
-            after = census::take();
-        }
+        census after;
+        (void)spin_until(
+            [&]
+            {
+                after = census::take();
+                return after == before_;
+            });
         EXPECT_EQ(after, before_) << "the test left something behind";
     }
 

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <limits>
 #include <numeric>
 #include <string>
 
@@ -327,6 +328,30 @@ WEFT_TEST(io_test, events_are_set_by_signal_handlers)
         }));
     ASSERT_EQ(::sigaction(SIGALRM, &before, nullptr), 0);
     EXPECT_EQ(errors_of_signals, 0);
+}
+
+// A handler must not wait, whatever the counter is.
+WEFT_TEST(io_test, a_full_event_is_an_error_at_once)
+{
+    constexpr std::uint64_t full = std::numeric_limits<std::uint64_t>::max() - 1;
+    weft::io::event e;
+    e.set(full);
+    static weft::io::event* set_by_handler = nullptr;
+    static std::error_code said;
+    set_by_handler = &e;
+    said.clear();
+    struct sigaction by_handler{};
+    struct sigaction before{};
+    by_handler.sa_handler = [](int) { set_by_handler->set(1, said); };
+    by_handler.sa_flags = SA_ONSTACK;
+    ASSERT_EQ(::sigaction(SIGUSR1, &by_handler, &before), 0);
+    EXPECT_EQ(::raise(SIGUSR1), 0);
+    ASSERT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
+    EXPECT_EQ(said, std::errc::resource_unavailable_try_again) << said.message();
+    EXPECT_THROW(e.set(), std::system_error);
+    EXPECT_EQ(e.wait(), full) << "it has stayed as it was";
+    e.set(3);
+    EXPECT_EQ(e.wait(), 3U);
 }
 
 int child(int status, int signal)

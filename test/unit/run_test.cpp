@@ -172,9 +172,7 @@ TEST_F(run_test, the_others_go_on)
                 });
         });
     // run() returns when main has; its goroutine is counted until it has put its control block away.
-    for (int i = 0; i < 1'000'000 && weft::num_goroutines() != 1; ++i)
-        std::this_thread::yield();
-    EXPECT_EQ(weft::num_goroutines(), 1U);
+    EXPECT_TRUE(weft::test::eventually([] { return weft::num_goroutines() == 1; }));
     finish.open();
     EXPECT_EQ(other.get(), 8);
 }

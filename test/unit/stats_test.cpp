@@ -125,16 +125,16 @@ WEFT_TEST(stats_test, a_goroutine_that_has_not_run_owns_no_stack)
     const std::uint64_t stacks = weft::stats().stacks_in_use;
     // Nobody else has a P; yet a machine that stops this goroutine for long may find a way to run some of them, hence
     // the repetition.
-    bool seen = false;
-    for (int attempt = 0; attempt < 20 && !seen; ++attempt) {
-        weft::wait_group all;
-        for (std::size_t i = 0; i < count; ++i)
-            all.go([] {});
-        const weft::runtime_stats s = weft::stats();
-        seen = s.goroutines_runnable == count && s.stacks_in_use <= stacks + 1;
-        all.wait();
-    }
-    EXPECT_TRUE(seen);
+    EXPECT_TRUE(eventually(
+        [&]
+        {
+            weft::wait_group all;
+            for (std::size_t i = 0; i < count; ++i)
+                all.go([] {});
+            const weft::runtime_stats s = weft::stats();
+            all.wait();
+            return s.goroutines_runnable == count && s.stacks_in_use <= stacks + 1;
+        }));
 }
 
 WEFT_TEST(stats_test, one_stack_serves_goroutines_that_never_park)
