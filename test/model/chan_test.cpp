@@ -31,12 +31,20 @@ constexpr detail::chan_element described{sizeof(element), alignof(element), [](v
                                          { static_cast<element*>(to)->set(static_cast<element*>(from)->get()); },
                                          nullptr};
 
-/// A channel with room for one element, which it may use.
+/// An element that leaves something behind when it is moved out, which is destroyed without the lock.
+constexpr detail::chan_element leaves_rest{sizeof(element), alignof(element), described.move,
+                                           [](void* at) noexcept { static_cast<element*>(at)->set(0); }};
+
+/// A channel with room for some elements, which it may use.
+template <std::size_t Places>
 struct channel {
-    element room;
+    std::array<element, Places> room;
     core c;
 
-    explicit channel(std::uint32_t capacity) : c(described, capacity, reinterpret_cast<std::byte*>(&room)) {}
+    explicit channel(std::uint32_t capacity, const detail::chan_element& of = described)
+        : c(of, capacity, reinterpret_cast<std::byte*>(room.data()))
+    {
+    }
     [[nodiscard]] std::uint64_t fingerprint(const runtime& rt) const noexcept
     {
         std::uint64_t h = 0;
@@ -45,11 +53,14 @@ struct channel {
                 h = h * 64 + static_cast<std::uint64_t>(rt.thread_of(n->of->who)) * 8 + n->index + 8;
             h = h * 64 + 1;
         }
-        return h;
+        for (const weft::chans::leftover* l = c.leaving; l != nullptr; l = l->next)
+            h = h * 64 + l->number + 1;
+        return h * 4 + static_cast<std::uint64_t>(c.head - c.ring) / sizeof(element);
     }
     void check_quiet() const
     {
         check(c.receivers.empty() && c.senders.empty(), "somebody is queued");
+        check(c.leaving == nullptr && c.room == (c.is_closed() ? 0 : c.capacity), "a place is not free");
         check(c.ready.read() % 4 ==
                   ((c.count > 0 || c.is_closed() ? 1U : 0U) | (c.count < c.capacity || c.is_closed() ? 2U : 0U)),
               "the readiness word is wrong at the end");
@@ -57,18 +68,20 @@ struct channel {
 };
 
 /// Channels and, for each thread, a place to send from and one to receive to.
-template <unsigned Channels>
+template <unsigned Channels, std::size_t Places = 1>
 struct with_channels : runtime {
-    std::array<channel, Channels> chans;
+    std::array<channel<Places>, Channels> chans;
     std::array<element, 3> out;
     std::array<element, 3> in;
     ghost<int> received{0};
 
     template <std::size_t... I>
-    with_channels(std::uint32_t capacity, std::index_sequence<I...>) : chans{((void)I, channel(capacity))...}
+    with_channels(std::uint32_t capacity, const detail::chan_element& of, std::index_sequence<I...>)
+        : chans{((void)I, channel<Places>(capacity, of))...}
     {
     }
-    explicit with_channels(std::uint32_t capacity = 0) : with_channels(capacity, std::make_index_sequence<Channels>())
+    explicit with_channels(std::uint32_t capacity = 0, const detail::chan_element& of = described)
+        : with_channels(capacity, of, std::make_index_sequence<Channels>())
     {
         for (unsigned i = 0; i < Channels; ++i)
             name(chans[static_cast<std::size_t>(i)], i == 0 ? "A" : "B");
@@ -80,7 +93,7 @@ struct with_channels : runtime {
     std::uint64_t fingerprint() const noexcept
     {
         std::uint64_t h = 0;
-        for (const channel& c : chans)
+        for (const channel<Places>& c : chans)
             h = h * 0x9e3779b97f4a7c15U + c.fingerprint(*this);
         return h;
     }
@@ -113,7 +126,7 @@ struct with_channels : runtime {
     }
     void check_quiet() const
     {
-        for (const channel& c : chans)
+        for (const channel<Places>& c : chans)
             c.check_quiet();
     }
 };
@@ -202,6 +215,45 @@ TEST(model_chan, two_senders)
 {
     for (const std::uint32_t capacity : {0U, 1U})
         EXPECT_EXPLORED(explore<two_senders>({.preemptions = 3}, capacity));
+}
+
+/// Two receivers whose elements leave something behind, and a sender of three that has to wait for their places: in the
+/// order of the ring, and for each until what was left there is gone. With a close it may not get one.
+struct places_are_cleared : with_channels<1, 2> {
+    static constexpr int threads = 4;
+    static const char* thread_name(int i) { return i == 0 ? "sender" : i == 3 ? "closer" : "receiver"; }
+    const bool closes;
+    ghost<int> sent{0};
+    places_are_cleared(std::uint32_t capacity, bool close) : with_channels(capacity, leaves_rest), closes(close) {}
+    void run(int thread)
+    {
+        if (thread == 0) {
+            for (int value = 1; value <= 3 && send(0, value); ++value)
+                sent.set(value);
+        } else if (thread == 3) {
+            if (closes)
+                check(detail::chan_close(&at(0)), "closed already");
+        } else {
+            recv(thread);
+        }
+    }
+    void end()
+    {
+        check(closes || sent.get() == 3 || at(0).capacity == 0, "not sent");
+        int there = static_cast<int>(at(0).count);
+        for (int r = received.get(); r != 0; r /= 10)
+            ++there;
+        check(there == sent.get(), "lost or doubled");
+        check_quiet();
+    }
+};
+
+TEST(model_chan, places_are_cleared)
+{
+    for (const std::uint32_t capacity : {1U, 2U}) {
+        EXPECT_EXPLORED(explore<places_are_cleared>({.preemptions = 3}, capacity, false));
+        EXPECT_EXPLORED(explore<places_are_cleared>({.preemptions = 2}, capacity, true));
+    }
 }
 
 /// A receive with a deadline against a send without: the value arrives, or it is the sender's still and goes to whoever
@@ -398,10 +450,11 @@ TEST(model_select, close)
 }
 
 /// An element is in A; thread 0 puts one into B and takes the one from A. One of the two channels is ready at any time,
-/// so a select of both with a default must not choose that.
+/// so a select of both must choose neither a default nor a deadline that has passed.
 struct never_without_a_ready_case : with_channels<2> {
     static constexpr int threads = 2;
-    never_without_a_ready_case() : with_channels(1)
+    const bool late;
+    explicit never_without_a_ready_case(bool by_deadline) : with_channels(1), late(by_deadline)
     {
         weft::rt::g* nobody = nullptr;
         check(at(0).send_now(&out_of(2, 9), nobody) == weft::chans::outcome::done, "not sent");
@@ -414,15 +467,17 @@ struct never_without_a_ready_case : with_channels<2> {
             return;
         }
         std::array<select_case, 2> cases{recv_case(1, 0), recv_case(1, 1)};
-        const std::size_t won = detail::select_run(cases, detail::no_deadline, true);
-        check(won != detail::select_default, "the default case is chosen although another is ready");
+        const std::size_t won =
+            detail::select_run(cases, late ? std::chrono::nanoseconds(0) : detail::no_deadline, !late);
+        check(won < 2, "no channel is chosen although another is ready");
     }
     void end() { check_quiet(); }
 };
 
 TEST(model_select, the_default_is_never_chosen_wrongly)
 {
-    EXPECT_EXPLORED(explore<never_without_a_ready_case>({.preemptions = unbounded}));
+    for (const bool late : {false, true})
+        EXPECT_EXPLORED(explore<never_without_a_ready_case>({.preemptions = unbounded}, late));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "../support/rng.hpp"
 #include "fixture.hpp"
 #include "weft/chan.hpp"
+#include "weft/select.hpp"
 
 namespace {
 
@@ -431,6 +433,85 @@ WEFT_TEST(chan_test, a_channel_dies_with_its_last_handle_and_destroys_what_is_in
     EXPECT_EQ(counted::alive, 0);
 }
 
+/// An element that contains channels of its own type.
+struct node {
+    chan<node> next = nullptr;
+    weft::sender<node> up = nullptr;
+    weft::receiver<node> down = nullptr;
+    counted count = {};
+};
+
+WEFT_TEST(chan_test, elements_may_contain_channels_of_their_type)
+{
+    const chan<node> answers(1);
+    const chan<node> c(1);
+    c.send({.next = c, .up = answers});
+    node n = c.recv().value();
+    EXPECT_EQ(n.next, c);
+    n.up.send({.down = answers});
+    EXPECT_EQ(answers.recv()->down, weft::receiver<node>(answers));
+}
+
+/// `depth` channels, each the only element of another one.
+chan<node> nested(std::size_t depth)
+{
+    chan<node> inner(1);
+    for (std::size_t i = 1; i < depth; ++i) {
+        chan<node> outer(1);
+        outer.send({.next = std::exchange(inner, nullptr)});
+        inner = std::move(outer);
+    }
+    return inner;
+}
+
+// On a goroutine's stack, or on a thread's 8 MiB.
+WEFT_TEST(chan_test, channels_in_channels_are_freed_one_after_the_other)
+{
+    const procs two(2);
+    const std::size_t depth = scaled(100'000);
+    const chan<node> two_of_them(2);
+    two_of_them.send({.next = nested(depth)});
+    two_of_them.send({.next = nested(depth)});
+    EXPECT_EQ(counted::alive, static_cast<int>(2 * depth));
+    weft::wait_group all;
+    all.go([c = nested(depth)] {});
+    std::thread([c = nested(depth)] {}).join();
+    all.wait();
+    EXPECT_EQ(counted::alive, static_cast<int>(2 * depth));
+    while (two_of_them.size() != 0)
+        (void)two_of_them.recv();
+    EXPECT_EQ(counted::alive, 0);
+}
+
+/// Parks in its destructor, and goes on elsewhere.
+struct parks_at_its_end {
+    counted count;
+    chan<parks_at_its_end> inner = nullptr;
+    explicit parks_at_its_end(chan<parks_at_its_end> c) : inner(std::move(c)) {}
+    parks_at_its_end(parks_at_its_end&&) noexcept = default;
+    parks_at_its_end& operator=(parks_at_its_end&&) = default;
+    ~parks_at_its_end() { migrate(); }
+};
+
+WEFT_TEST(chan_test, a_channel_is_freed_by_who_parks_meanwhile)
+{
+    const procs two(2);
+    weft::wait_group all;
+    for (int i = 0; i < 20; ++i)
+        all.go(
+            []
+            {
+                chan<parks_at_its_end> c(3);
+                const chan<parks_at_its_end> inner(2);
+                inner.send(parks_at_its_end(nullptr));
+                inner.send(parks_at_its_end(chan<parks_at_its_end>(1)));
+                c.send(parks_at_its_end(inner));
+                c.send(parks_at_its_end(nullptr));
+            });
+    all.wait();
+    EXPECT_EQ(counted::alive, 0);
+}
+
 WEFT_TEST(chan_test, handles_share_and_compare)
 {
     const chan<int> a(1);
@@ -638,6 +719,125 @@ struct immovable {
 static_assert(!weft::detail::chan_value<loud_end> && !weft::detail::chan_value<immovable>);
 static_assert(!weft::detail::chan_value<const int> && !weft::detail::chan_value<int&> &&
               !weft::detail::chan_value<void>);
+
+// ---- what a move leaves behind
+
+/// Calls `at_end`, if it has one, where what has been moved from is destroyed.
+struct calls_at_its_rest {
+    counted count;
+    int v = 0;
+    std::function<void()> at_end;
+    bool moved = false;
+    calls_at_its_rest() = default;
+    explicit calls_at_its_rest(int i, std::function<void()> f = {}) : v(i), at_end(std::move(f)) {}
+    calls_at_its_rest(calls_at_its_rest&& o) noexcept : v(o.v), at_end(o.at_end) { o.moved = true; }
+    calls_at_its_rest& operator=(calls_at_its_rest&& o) noexcept
+    {
+        v = o.v;
+        at_end = o.at_end;
+        o.moved = true;
+        return *this;
+    }
+    ~calls_at_its_rest()
+    {
+        if (moved && at_end)
+            at_end();
+    }
+};
+
+WEFT_TEST(chan_test, what_a_move_leaves_in_a_buffer_may_use_the_channel)
+{
+    for (int way = 0; way < 4; ++way) {
+        const chan<calls_at_its_rest> c(3);
+        bool armed = false;
+        const auto sends_one_more = [&]
+        {
+            if (std::exchange(armed, false)) {
+                EXPECT_EQ(c.size(), 0U);
+                EXPECT_EQ(c.try_send(calls_at_its_rest(2)), chan_status::success);
+            }
+        };
+        c.send(calls_at_its_rest(1, sends_one_more));
+        armed = true;
+        calls_at_its_rest out;
+        if (way == 0)
+            out = c.recv().value();
+        else if (way == 1)
+            EXPECT_EQ(c.try_recv(out), chan_status::success);
+        else if (way == 2)
+            EXPECT_EQ(c.recv_for(out, 1h), chan_status::success);
+        else
+            weft::select(weft::on_recv(c, [&](std::optional<calls_at_its_rest> got) { out = std::move(*got); }));
+        EXPECT_FALSE(armed);
+        EXPECT_EQ(out.v, 1);
+        EXPECT_EQ(c.size(), 1U);
+        EXPECT_EQ(c.recv()->v, 2);
+    }
+    EXPECT_EQ(counted::alive, 0);
+}
+
+// A place is free when what was left there is gone, and not before those in front of it.
+WEFT_TEST(chan_test, places_come_free_in_their_order)
+{
+    const procs one(1);
+    for (const bool closes : {false, true}) {
+        const chan<calls_at_its_rest> c(2);
+        const chan<int> gate;
+        int sent = 0;
+        weft::wait_group all;
+        bool waits = false;
+        c.send(calls_at_its_rest(1,
+                                 [&]
+                                 {
+                                     if (waits)
+                                         (void)gate.recv();
+                                 }));
+        c.send(calls_at_its_rest(2));
+        waits = true;
+        all.go(
+            [&]
+            {
+                calls_at_its_rest out;
+                EXPECT_EQ(c.try_recv(out), chan_status::success);  // waits at the gate
+                EXPECT_EQ(out.v, 1);
+                out.at_end = nullptr;
+            });
+        EXPECT_TRUE(parked(1));
+        EXPECT_EQ(c.size(), 1U);
+        EXPECT_EQ(c.try_send(calls_at_its_rest(9)), chan_status::full);
+        EXPECT_EQ(c.recv()->v, 2);
+        EXPECT_EQ(c.size(), 0U);
+        EXPECT_EQ(c.try_send(calls_at_its_rest(9)), chan_status::full);
+        calls_at_its_rest out;
+        EXPECT_EQ(c.try_recv(out), chan_status::empty);
+        for (std::size_t i = 0; i < 3; ++i) {
+            all.go(
+                [&, i]
+                {
+                    try {
+                        c.send(calls_at_its_rest(static_cast<int>(i) + 3));
+                        ++sent;
+                    } catch (const weft::closed_channel&) {
+                        EXPECT_TRUE(closes);
+                    }
+                });
+            EXPECT_TRUE(parked(i + 2));
+        }
+        waits = false;
+        if (closes) {
+            c.close();
+            EXPECT_EQ(c.try_recv(out), chan_status::closed);
+            EXPECT_TRUE(parked(1));
+        }
+        gate.send(0);
+        for (int i = 3; i <= 5 && !closes; ++i)
+            EXPECT_EQ(c.recv()->v, i);
+        all.wait();
+        EXPECT_EQ(sent, closes ? 0 : 3);
+        EXPECT_EQ(c.try_send(calls_at_its_rest(6)), closes ? chan_status::closed : chan_status::success);
+    }
+    EXPECT_EQ(counted::alive, 0);
+}
 
 struct tracked {
     static inline std::atomic<int> moves{0};
@@ -856,6 +1056,39 @@ WEFT_TEST(chan_test, a_deadline_in_the_past_makes_it_an_attempt)
     EXPECT_EQ(unbuffered.recv_until(v, past), chan_status::success);
     EXPECT_EQ(v, 8);
     all.wait();
+}
+
+template <class Clock>
+void takes_points_of()
+{
+    const chan<int> c(1);
+    int v = 1;
+    EXPECT_EQ(c.recv_until(v, Clock::now() - 1h), chan_status::timeout);
+    EXPECT_EQ(c.recv_until(v, Clock::time_point::min()), chan_status::timeout);
+    const auto deadline = Clock::now() + 2ms;
+    EXPECT_EQ(c.recv_until(v, deadline), chan_status::timeout);
+    EXPECT_TRUE(!Clock::is_steady || Clock::now() >= deadline);
+    EXPECT_EQ(c.send_until(v, Clock::now() + 1h), chan_status::success);
+    EXPECT_EQ(c.send_until(2, Clock::now() + 1ms), chan_status::timeout);
+    EXPECT_EQ(c.recv_until(v, std::chrono::time_point_cast<std::chrono::minutes>(Clock::now()) + 2min),
+              chan_status::success);
+    weft::wait_group all;
+    all.go([=] { c.send(3); });
+    EXPECT_EQ(c.recv_until(v, Clock::time_point::max()), chan_status::success);
+    EXPECT_EQ(v, 3);
+    all.wait();
+}
+
+WEFT_TEST(chan_test, deadlines_are_points_of_any_clock)
+{
+    const procs one(1);
+    takes_points_of<std::chrono::steady_clock>();
+    takes_points_of<std::chrono::system_clock>();
+    takes_points_of<weft::clock>();
+    const chan<int> c(1);
+    c.send(1);
+    int v = 0;
+    EXPECT_EQ(c.recv_until(v, std::chrono::sys_days::max()), chan_status::success);
 }
 
 WEFT_TEST(chan_test, a_timeout_beyond_the_clock_waits_for_ever)

@@ -51,6 +51,23 @@ struct may_throw {
     ~may_throw() = default;
     bool operator==(const may_throw&) const = default;
 };
+/// What wants its address by `&` does not compile.
+template <bool Boxed>
+struct hides_its_address {
+    int v;
+    explicit hides_its_address(int i) : v(i) {}
+    hides_its_address(const hides_its_address&) = default;
+    hides_its_address(hides_its_address&& other) noexcept(!Boxed) : v(std::exchange(other.v, 0)) {}
+    hides_its_address& operator=(const hides_its_address&) = default;
+    hides_its_address& operator=(hides_its_address&& other) noexcept(!Boxed)
+    {
+        v = std::exchange(other.v, 0);
+        return *this;
+    }
+    ~hides_its_address() = default;
+    void operator&() const = delete;
+    bool operator==(const hides_its_address&) const = default;
+};
 enum class colour { red, green };
 
 /// Not a macro: what is to be measured is the library's share of the time that this file takes.
@@ -129,6 +146,8 @@ WEFT_TEST(chan_types_test, owners)
     passes(std::vector<int>{1, 2, 3});
     passes(std::make_shared<int>(1));
     passes(may_throw("text"));
+    passes<hides_its_address<false>>([] { return hides_its_address<false>(3); });
+    passes<hides_its_address<true>>([] { return hides_its_address<true>(4); });
     const auto points_at = [](const auto& a, const auto& b) { return *a == *b; };
     passes<std::unique_ptr<int>>([] { return std::make_unique<int>(7); }, points_at);
     const auto returns = [](const auto& a, const auto& b) { return a() == b(); };

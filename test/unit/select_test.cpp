@@ -197,6 +197,32 @@ WEFT_TEST(select_test, a_ready_channel_goes_before_a_deadline_that_has_passed)
     EXPECT_EQ(select(on_recv(c), on_timeout(-1s)), 1U);
 }
 
+template <class Clock>
+void takes_points_of()
+{
+    const chan<int> c;
+    EXPECT_EQ(select(on_recv(c), on_deadline(Clock::now() - 1h)), 1U);
+    EXPECT_EQ(select(on_recv(c), on_deadline(Clock::time_point::min())), 1U);
+    const auto deadline = Clock::now() + 2ms;
+    EXPECT_EQ(select(on_recv(c), on_deadline(deadline)), 1U);
+    EXPECT_TRUE(!Clock::is_steady || Clock::now() >= deadline);
+    weft::selector s;
+    s.on_deadline(Clock::now() + 1h)
+        .on_deadline(std::chrono::time_point_cast<std::chrono::minutes>(Clock::now()))
+        .on_deadline(Clock::time_point::max());
+    EXPECT_EQ(s.wait(), 1U);
+    const chan<int> ready(1);
+    ready.send(1);
+    EXPECT_EQ(select(on_recv(ready), on_deadline(Clock::time_point::max())), 0U);
+}
+
+WEFT_TEST(select_test, deadlines_are_points_of_any_clock)
+{
+    takes_points_of<std::chrono::steady_clock>();
+    takes_points_of<std::chrono::system_clock>();
+    takes_points_of<weft::clock>();
+}
+
 WEFT_TEST(select_test, a_timeout_that_is_not_needed_leaves_no_timer)
 {
     const procs one(1);
@@ -443,6 +469,7 @@ WEFT_TEST(select_test, an_lvalue_is_copied)
 struct boxed {
     static inline int copies = 0;
     static inline bool fails = false;
+    static inline int fuse = -1;  ///< the move that fails, counted from 0
     counted count;
     bool full = true;
     boxed() = default;
@@ -452,14 +479,24 @@ struct boxed {
             throw std::domain_error("boxed");
         ++copies;
     }
-    boxed(boxed&& o) : count(o.count), full(std::exchange(o.full, false)) {}  // NOLINT
+    boxed(boxed&& o) : count(o.count)  // NOLINT
+    {
+        burn();
+        full = std::exchange(o.full, false);
+    }
     boxed& operator=(const boxed&) = default;
     boxed& operator=(boxed&& o)  // NOLINT
     {
+        burn();
         full = std::exchange(o.full, false);
         return *this;
     }
     ~boxed() = default;
+    static void burn()
+    {
+        if (fuse >= 0 && fuse-- == 0)
+            throw std::domain_error("boxed");
+    }
 };
 struct boxed_move_only : boxed {
     boxed_move_only() = default;
@@ -469,6 +506,32 @@ struct boxed_move_only : boxed {
     boxed_move_only& operator=(boxed_move_only&&) = default;
     ~boxed_move_only() = default;
 };
+
+WEFT_TEST(select_test, a_kept_case_sends_a_copy_each_time)
+{
+    const chan<std::string> c(3);
+    const chan<std::string> full;
+    const std::string text(100, 't');
+    auto kept = on_send(c, text);
+    auto converted = on_send(c, "text");
+    const chan<boxed> d(2);
+    const boxed value;
+    auto kept_boxed = on_send(d, value);
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(select(on_send(full, text), kept), 1U);
+        EXPECT_EQ(c.recv(), text);
+        EXPECT_EQ(select(converted), 0U);
+        EXPECT_EQ(c.recv(), "text");
+        EXPECT_EQ(select(kept_boxed), 0U);
+        EXPECT_EQ(select(kept_boxed, otherwise()), 0U);
+        EXPECT_EQ(select(kept_boxed, otherwise()), 1U);
+        EXPECT_TRUE(d.recv()->full);
+        EXPECT_TRUE(d.recv()->full);
+        EXPECT_EQ(select(std::move(kept)), 0U);  // for the last time
+        EXPECT_EQ(c.recv(), text);
+        kept = on_send(c, text);
+    }
+}
 
 WEFT_TEST(select_test, elements_with_throwing_moves)
 {
@@ -493,6 +556,62 @@ WEFT_TEST(select_test, elements_with_throwing_moves)
     EXPECT_TRUE(b.recv()->full);
     all.wait();
     EXPECT_FALSE(y.full);
+}
+
+// Nothing has happened then: what was moved into a box for another case is put back.
+WEFT_TEST(select_test, a_value_that_cannot_be_copied_leaves_the_others_as_they_were)
+{
+    const chan<boxed_move_only> a(1);
+    const chan<boxed> b(1);
+    boxed_move_only mine;
+    boxed copied;
+    boxed::fails = true;
+    EXPECT_THROW(select(on_send(a, std::move(mine)), on_send(b, std::move(copied))), std::domain_error);
+    EXPECT_TRUE(mine.full);
+    boxed::fails = false;
+    weft::selector s;
+    s.on_send(a, std::move(mine)).on_send(b, copied);
+    boxed::fails = true;
+    for (int i = 0; i < 2; ++i)
+        EXPECT_THROW(s.wait(), std::domain_error);
+    boxed::fails = false;
+    EXPECT_EQ(a.size() + b.size(), 0U);
+    b.send(boxed());
+    EXPECT_EQ(s.wait(), 0U);
+    EXPECT_TRUE(a.recv()->full);
+}
+
+// It is lost, and select throws. What has arrived is neither lost nor kept.
+WEFT_TEST(select_test, a_value_that_cannot_be_put_back_takes_no_other_with_it)
+{
+    const chan<boxed> a(1);
+    const chan<boxed_move_only> full;
+    int handled = 0;
+    const auto receive = [&](std::optional<boxed> v) { handled += v->full ? 1 : 0; };
+    for (const bool sends_first : {true, false}) {
+        boxed_move_only mine;
+        a.send(boxed());
+        boxed::fuse = 1;  // into the box, and back
+        if (sends_first)
+            EXPECT_THROW(select(on_send(full, std::move(mine)), on_recv(a, receive)), std::domain_error);
+        else
+            EXPECT_THROW(select(on_recv(a, receive), on_send(full, std::move(mine))), std::domain_error);
+        EXPECT_EQ(counted::alive, 1);
+        weft::selector s;
+        s.on_send(full, boxed_move_only()).on_recv(a, receive);
+        a.send(boxed());
+        boxed::fuse = 1;
+        EXPECT_THROW(s.wait(), std::domain_error);
+    }
+    EXPECT_EQ(handled, 4);
+    EXPECT_EQ(counted::alive, 0);
+    a.send(boxed());
+    boxed::fuse = 0;
+    EXPECT_THROW(select(on_recv(a, receive)), std::domain_error);
+    EXPECT_EQ(boxed::fuse, -1);
+    EXPECT_EQ(handled, 4);
+    EXPECT_EQ(a.size(), 0U);
+    EXPECT_EQ(counted::alive, 0);
 }
 
 WEFT_TEST(select_test, a_handler_that_throws_has_its_value)
@@ -876,7 +995,8 @@ WEFT_TEST(select_test, goroutines_that_migrate)
     }
 }
 
-// One of two channels is ready at any time, so a default must not be chosen; the ways to become ready and back differ.
+// One of two channels is ready at any time, so a default must not be chosen, nor a deadline that has passed; the ways
+// to become ready and back differ.
 WEFT_TEST(select_test, a_default_is_never_chosen_wrongly)
 {
     const procs two(2);
@@ -886,7 +1006,12 @@ WEFT_TEST(select_test, a_default_is_never_chosen_wrongly)
         a.send(1);
         bool wrong = false;
         weft::wait_group all;
-        all.go([&] { wrong = select(on_recv(a), on_recv(b), otherwise()) == 2; });
+        all.go(
+            [&]
+            {
+                wrong = (i / 2 % 2 == 0 ? select(on_recv(a), on_recv(b), otherwise())
+                                        : select(on_recv(a), on_recv(b), on_timeout(0s))) == 2;
+            });
         if (i % 2 == 0)
             b.send(1);
         else
@@ -1104,6 +1229,63 @@ WEFT_TEST(selector_test, a_handler_that_throws_leaves_it_usable)
     EXPECT_THROW(s.wait(), std::domain_error);
     EXPECT_EQ(s.wait(), 0U);
     EXPECT_EQ(got, 2);
+}
+
+// What a handler holds lives until the handler has returned.
+WEFT_TEST(selector_test, a_handler_may_change_and_destroy_its_selector)
+{
+    const chan<int> c(8);
+    for (int i = 0; i < 8; ++i)
+        c.send(i);
+    auto s = std::make_unique<weft::selector>();
+    bool alive = false;
+    std::weak_ptr<int> watched;
+    const auto holds = [&](std::function<void()> act)
+    {
+        auto held = std::make_shared<int>();
+        watched = held;
+        return [&, act = std::move(act), held = std::move(held)]
+        {
+            EXPECT_TRUE(held);
+            act();
+            alive = !watched.expired();
+        };
+    };
+    const std::function<void()> clear = [&] { s->clear(); };
+    const std::function<void()> destroy = [&] { s.reset(); };
+    const std::function<void()> grow = [&]
+    {
+        for (int i = 0; i < 100; ++i)
+            s->on_recv(c);
+    };
+    for (const auto& act : {clear, grow, destroy}) {
+        s = std::make_unique<weft::selector>();
+        s->on_recv(c, holds(act));
+        EXPECT_EQ(s->wait(), 0U);
+        EXPECT_TRUE(alive);
+    }
+    for (const auto& act : {clear, destroy}) {
+        s = std::make_unique<weft::selector>();
+        s->otherwise(holds(act));
+        EXPECT_EQ(s->wait(), 0U);
+        EXPECT_TRUE(alive);
+        s = std::make_unique<weft::selector>();
+        s->on_send(chan<std::string>(1), "text", holds(act));
+        EXPECT_EQ(s->wait(), 0U);
+        EXPECT_TRUE(alive);
+    }
+    s = std::make_unique<weft::selector>();
+    int inner = 0;
+    s->on_recv(c,
+               [&](std::optional<int> v)
+               {
+                   if (inner++ == 0) {
+                       EXPECT_EQ(s->wait(), 0U);
+                   }
+                   EXPECT_TRUE(v);
+               });
+    EXPECT_EQ(s->wait(), 0U);
+    EXPECT_EQ(inner, 2);
 }
 
 TEST_F(selector_test, on_a_plain_thread)
