@@ -355,17 +355,6 @@ WEFT_TEST(select_test, an_rvalue_is_moved_from_only_when_its_case_is_chosen)
     EXPECT_TRUE(q);
 }
 
-WEFT_TEST(select_test, a_kept_case_sends_a_copy_each_time)
-{
-    const chan<std::string> c(3);
-    const std::string text(100, 't');
-    auto kept = on_send(c, text);
-    for (int i = 0; i < 3; ++i)
-        EXPECT_EQ(select(kept), 0U);
-    for (int i = 0; i < 3; ++i)
-        EXPECT_EQ(c.recv(), text);
-}
-
 // At every moment one of the two channels has a value: the deadline that has passed must not be chosen.
 WEFT_TEST(select_test, a_deadline_that_has_passed_does_not_win_over_a_ready_channel)
 {
