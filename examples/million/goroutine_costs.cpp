@@ -47,6 +47,7 @@ double handover_cost()
                             weft::wait_group second;
                             second.add();
                             run_both([&] { play(first, second); }, [&] { play(second, first); });
+                            second.done();
                         });
 }
 

@@ -17,15 +17,7 @@ struct weft_kit {
     using clock = weft::clock;
     using mutex = weft::mutex;
 
-    class latch {
-    public:
-        explicit latch(int count) { open_.add(count); }
-        void count_down() { open_.done(); }
-        void wait() { open_.wait(); }
-
-    private:
-        weft::wait_group open_;
-    };
+    using latch = weft::latch;
 
     static void sleep_until(clock::time_point t) { weft::sleep_until(t); }
     static void sleep_for(std::chrono::milliseconds d) { weft::sleep_for(d); }
