@@ -287,13 +287,13 @@ WEFT_TEST(io_test, events_are_set_by_signal_handlers)
     struct sigaction before{};
     by_handler.sa_handler = [](int)
     {
-        const int before = std::exchange(errno, EDOM);
+        const int found = std::exchange(errno, EDOM);
         std::error_code ec;
         set_by_signals->set(1, ec);
         if (ec || errno != EDOM)
             ++errors_of_signals;
         ++signals;
-        errno = before;
+        errno = found;
     };
     by_handler.sa_flags = SA_ONSTACK | SA_RESTART;
     ASSERT_EQ(::sigaction(SIGALRM, &by_handler, &before), 0);
