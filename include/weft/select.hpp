@@ -291,7 +291,7 @@ std::size_t select(Cases&&... cases)
         if constexpr (type::on_channel) {
             if (channel == won) {
                 result = position;
-            } else if constexpr (detail::may_fail_to_put_back<type>) {
+            } else if constexpr (may_fail) {
                 try {
                     c.not_chosen();
                 } catch (...) {
