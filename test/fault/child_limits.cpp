@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <fstream>
 #include <new>
@@ -301,7 +302,8 @@ bool enter_empty_network()
     if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
         return false;
     const int any = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ifreq device{"lo", {}};
+    ifreq device{};
+    std::strcpy(device.ifr_name, "lo");
     device.ifr_flags = IFF_UP;
     const bool up = any >= 0 && ::ioctl(any, SIOCSIFFLAGS, &device) == 0;
     ::close(any);
